@@ -1,0 +1,155 @@
+"""Encoded examples on disk, read back as batches: memory stays flat however many rows there are."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from underlay.core import Batch, DataError, Encoded, Modality, RowProblem
+
+CHUNK = 4096
+"""Values encoded at a time: enough for the tokenizer to use every core, little memory."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Encoded values of one column: for each array its values end to end, and where each row begins.
+
+    Args:
+        arrays: Name -> flat values, memory-mapped.
+        offsets: Name -> `[N + 1]`.
+        lengths: Positions each row takes, `[N]`.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    offsets: Mapping[str, np.ndarray]
+    lengths: np.ndarray
+
+    def __getitem__(self, row: int) -> Encoded:
+        return {
+            name: flat[self.offsets[name][row] : self.offsets[name][row + 1]] for name, flat in self.arrays.items()
+        }
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+def encode_store(
+    folder: Path, modality: Modality, values: Iterable[Any], *, places: Sequence[str] | None = None
+) -> Store:
+    """Encode every value once and keep it in `folder`; a finished store there is opened as it is.
+
+    The caller names the folder by a digest of the data and of the modality's state.
+
+    Args:
+        folder: Where the store is or will be.
+        modality: Fitted.
+        values: Raw values, read once, in order.
+        places: How to name a row in an error (file and line).
+
+    Raises:
+        DataError: Values that cannot be encoded; all of them are counted, the first five named.
+    """
+    if not (folder / "store.json").exists():
+        _write(folder, modality, iter(values), places)
+    names = json.loads((folder / "store.json").read_text(encoding="utf-8"))["arrays"]
+    return Store(
+        {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names},
+        {name: np.load(folder / f"{name}.offsets.npy") for name in names},
+        np.load(folder / "lengths.npy"),
+    )
+
+
+def _write(folder: Path, modality: Modality, values: Iterator[Any], places: Sequence[str] | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("*.raw"):  # of an interrupted write
+        left.unlink()
+    dtypes: dict[str, np.dtype[Any]] = {}
+    counts: dict[str, list[int]] = {}
+    lengths: list[int] = []
+    problems: list[tuple[int, RowProblem]] = []
+    row = 0
+    while chunk := list(islice(values, CHUNK)):
+        answers = modality.encode_many(chunk)
+        problems += [(row + at, answer) for at, answer in enumerate(answers) if isinstance(answer, RowProblem)]
+        row += len(chunk)
+        encoded = [answer for answer in answers if not isinstance(answer, RowProblem)]
+        lengths += [modality.length(one) for one in encoded]
+        for name in sorted(encoded[0]) if encoded else ():
+            dtypes[name] = encoded[0][name].dtype
+            counts.setdefault(name, []).extend(len(one[name]) for one in encoded)
+            with (folder / f"{name}.raw").open("ab") as file:
+                file.write(np.concatenate([one[name] for one in encoded]).tobytes())
+    if problems:
+        raise _refusal(problems, places)
+    for name, dtype in dtypes.items():
+        _finish(folder, name, dtype, counts[name])
+    np.save(folder / "lengths.npy", np.array(lengths, dtype=np.int64))
+    mark = folder / "store.json.part"
+    mark.write_text(json.dumps({"arrays": sorted(dtypes)}), encoding="utf-8")
+    os.replace(mark, folder / "store.json")
+
+
+def _finish(folder: Path, name: str, dtype: "np.dtype[Any]", counts: Sequence[int]) -> None:
+    raw = folder / f"{name}.raw"
+    flat = np.memmap(raw, dtype=dtype, mode="r") if raw.stat().st_size else np.zeros(0, dtype)
+    np.save(folder / f"{name}.npy", flat)
+    np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
+    del flat
+    raw.unlink()
+
+
+def _refusal(problems: Sequence[tuple[int, RowProblem]], places: Sequence[str] | None) -> DataError:
+    first = "; ".join(
+        f"{places[row] if places is not None else f'row {row}'}: {problem.message}" for row, problem in problems[:5]
+    )
+    more = f", and {len(problems) - 5} more" if len(problems) > 5 else ""
+    return DataError(f"{len(problems)} values cannot be used: {first}{more}", "correct or drop these rows")
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """Rows that batches are drawn from: columns, targets, extra columns, all of N rows.
+
+    Args:
+        columns: Column -> its encoded values.
+        modalities: Column -> the modality that collates them.
+        targets: Target -> `[N]` or `[N, K]`.
+        extra: Name -> `[N, ...]`.
+        rows: Which of the stored rows these are; positions 0..N-1 count within it.
+    """
+
+    columns: Mapping[str, Store]
+    modalities: Mapping[str, Modality]
+    targets: Mapping[str, np.ndarray]
+    extra: Mapping[str, np.ndarray]
+    rows: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Positions each row takes over all columns, `[N]`."""
+        return np.sum([store.lengths[self.rows] for store in self.columns.values()], axis=0)
+
+    def batch(self, rows: Sequence[int] | np.ndarray) -> Batch:
+        """Collate these rows (positions within this selection)."""
+        picked = self.rows[np.asarray(rows)]
+        return Batch(
+            {
+                column: self.modalities[column].collate([store[row] for row in picked])
+                for column, store in self.columns.items()
+            },
+            {name: values[picked] for name, values in self.targets.items()},
+            {name: values[picked] for name, values in self.extra.items()},
+        )
+
+    def select(self, rows: np.ndarray) -> "EncodedRows":
+        """The same store seen through other rows (positions in the store)."""
+        return EncodedRows(self.columns, self.modalities, self.targets, self.extra, rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
