@@ -98,6 +98,21 @@ class Modality(Protocol):
         """Reference statistics for drift, JSON data without any raw value."""
         ...
 
+    def fingerprint(self, value: Any) -> np.ndarray:
+        """Sorted distinct 64-bit hashes of the value's shingles after normalisation.
+
+        Equal arrays mean the same value; the Jaccard index of two of them says how near the values are.
+        """
+        ...
+
+    def classical(self) -> Any:
+        """An unfitted scikit-learn transformer, raw values -> features, for the honest baseline."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """What `fit` chose and why, and under `warnings` what a person should hear: JSON data."""
+        ...
+
     def state(self) -> Mapping[str, bytes]:
         """Files that hold all of it, by name; the registry entry's `from_state` reads them back."""
         ...
