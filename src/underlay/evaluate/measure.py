@@ -1,0 +1,178 @@
+"""The figures of a target, each with its interval."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from underlay.core import DataError, Target
+from underlay.core.schema import Task
+from underlay.evaluate.classification import many_labels, single_label
+from underlay.evaluate.interval import Interval, Statistic, intervals, percentile_interval, resampled_sums
+from underlay.evaluate.regression import numbers
+
+UNLABELLED = -100
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a figure is called and read.
+
+    Args:
+        title: For people.
+        higher: Whether more is better.
+        percent: Shown in per cent.
+        about: Half a line.
+    """
+
+    title: str
+    higher: bool
+    percent: bool
+    about: str
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric("Accuracy", True, True, "share of rows answered rightly"),
+    "subset_accuracy": Metric("Subset accuracy", True, True, "share of rows with exactly the right labels"),
+    "macro_f1": Metric("Macro F1", True, True, "F1 averaged over labels, rare ones count as much"),
+    "micro_f1": Metric("Micro F1", True, True, "F1 of all decisions together"),
+    "roc_auc": Metric("ROC AUC", True, False, "chance that a row of the label scores above another"),
+    "pr_auc": Metric("PR AUC", True, False, "average precision over all thresholds"),
+    "mcc": Metric("MCC", True, False, "Matthews correlation, 0 is chance"),
+    "log_loss": Metric("Log loss", False, False, "nats a row, punishes confident mistakes"),
+    "brier": Metric("Brier score", False, False, "mean squared error of the probabilities"),
+    "ece": Metric("Calibration error", False, True, "mean gap between confidence and accuracy (ECE)"),
+    "mae": Metric("Mean absolute error", False, False, "in units of the target"),
+    "rmse": Metric("Root mean squared error", False, False, "in units of the target"),
+    "r2": Metric("R²", True, False, "share of the variance explained"),
+    "spearman": Metric("Spearman correlation", True, False, "agreement in order"),
+}
+
+KEY_METRIC: dict[Task, str] = {
+    "binary": "accuracy",
+    "multiclass": "accuracy",
+    "multilabel": "micro_f1",
+    "regression": "mae",
+}
+
+
+def measure(
+    target: Target,
+    scores: np.ndarray,
+    truth: np.ndarray,
+    *,
+    threshold: float | Sequence[float] | None = None,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> dict[str, Interval]:
+    """Every metric of the target's task with its 95 % interval; what cannot be said of these rows is left out.
+
+    Args:
+        target: What was predicted.
+        scores: Probabilities `[N, K]`, or predicted numbers `[N]` for regression.
+        truth: Label indices `[N]`, `[N, K]` of 0 and 1, or numbers `[N]`; rows of -100 or NaN are set aside.
+        threshold: Of the second label (binary), or one a label (multilabel, .5 by default); None: the likeliest.
+        seed: Of the resampling.
+        resamples: How many.
+
+    Raises:
+        DataError: Scores and truth do not fit the target or one another.
+
+    >>> target = Target("mood", "binary", ("bad", "good"))
+    >>> figures = measure(target, np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]))
+    >>> figures["accuracy"].value
+    1.0
+    """
+    return intervals(statistics(target, scores, truth, threshold=threshold), seed=seed, resamples=resamples)
+
+
+def statistics(
+    target: Target, scores: np.ndarray, truth: np.ndarray, *, threshold: float | Sequence[float] | None = None
+) -> dict[str, Statistic]:
+    """What `measure` resamples.
+
+    Raises:
+        DataError: As `measure`.
+    """
+    scores, truth = labelled(target, scores, truth)
+    if not len(truth):
+        return {}
+    if target.task == "regression":
+        return numbers(scores, truth)
+    predictions = decide(target, scores, threshold=threshold)
+    if target.task == "multilabel":
+        return many_labels(scores, truth, predictions)
+    return single_label(scores, truth, predictions)
+
+
+def decide(target: Target, scores: np.ndarray, *, threshold: float | Sequence[float] | None = None) -> np.ndarray:
+    """Predictions from scores: label indices `[N]`, 0 and 1 `[N, K]` for multilabel, the numbers for regression."""
+    if target.task == "regression":
+        return np.asarray(scores, dtype=np.float64).reshape(-1)
+    if target.task == "multilabel":
+        return (scores >= (0.5 if threshold is None else np.asarray(threshold))).astype(np.int64)
+    if target.task == "binary" and threshold is not None:
+        return (scores[:, 1] >= threshold).astype(np.int64)
+    return np.asarray(scores.argmax(1), dtype=np.int64)
+
+
+def labelled(target: Target, scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and truth of the rows that have a truth, in double precision and whole numbers.
+
+    Raises:
+        DataError: The shapes do not fit, or scores are not finite.
+    """
+    scores, truth = np.asarray(scores, dtype=np.float64), np.asarray(truth)
+    if target.task == "regression":
+        scores = scores.reshape(-1)
+    shape = (len(truth),) if target.task == "regression" else (len(truth), len(target.labels))
+    if scores.shape != shape or truth.shape != (shape if target.task == "multilabel" else shape[:1]):
+        raise DataError(
+            f"target {target.name!r} ({target.task}) has scores {scores.shape} and truth {truth.shape}",
+            f"scores {shape} fit this truth",
+        )
+    if not np.isfinite(scores).all():
+        raise DataError(f"scores of target {target.name!r} are not finite in {int((~np.isfinite(scores)).sum())} cells")
+    known = known_rows(target, truth)
+    truth = truth[known].astype(np.float64 if target.task == "regression" else np.int64)
+    return scores[known], truth
+
+
+def known_rows(target: Target, truth: np.ndarray) -> np.ndarray:
+    """Which rows have a truth, `[N]` of bool."""
+    if target.task == "regression":
+        return np.asarray(np.isfinite(truth))
+    known = truth != UNLABELLED
+    return np.asarray(known.all(1) if truth.ndim == 2 else known)
+
+
+def difference(
+    target: Target,
+    scores: np.ndarray,
+    other: np.ndarray,
+    truth: np.ndarray,
+    *,
+    metric: str | None = None,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Interval:
+    """`scores` minus `other` in one metric, resampling the same rows for both.
+
+    An interval that leaves out 0 says that one is better on rows like these.
+
+    Args:
+        target: What was predicted.
+        scores: Of the one model, as in `measure`.
+        other: Of the other model.
+        truth: As in `measure`.
+        metric: Its name; None: the task's key metric.
+        seed: Of the resampling.
+        resamples: How many.
+    """
+    name = metric or KEY_METRIC[target.task]
+    pair = {side: statistics(target, given, truth)[name] for side, given in (("one", scores), ("other", other))}
+    rows = pair["one"].columns.shape[0]
+    drawn = resampled_sums(pair, rows, seed=seed, resamples=resamples)
+    values = {side: pair[side].finish(drawn[side]) for side in pair}
+    whole = {side: pair[side].finish(np.asarray(pair[side].columns.sum(0)).reshape(1, -1))[0] for side in pair}
+    return percentile_interval(float(whole["one"] - whole["other"]), values["one"] - values["other"])
