@@ -1,0 +1,12 @@
+"""Raw values -> arrays, one modality a kind of signal: fitted once, then pure. Imports no PyTorch.
+
+>>> MODALITIES.full_name("text")
+'text.v1'
+"""
+
+from underlay.modalities.registry import MODALITIES as MODALITIES
+from underlay.modalities.text import Text as Text
+from underlay.modalities.text_normaliser import NEUTRAL as NEUTRAL
+from underlay.modalities.text_normaliser import normalise as normalise
+from underlay.modalities.text_options import Augmentation as Augmentation
+from underlay.modalities.text_options import TextOptions as TextOptions
