@@ -1,0 +1,142 @@
+"""A trunk to start from: its shape, its tokenizer, and how its weights enter a model."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from underlay.core import CheckpointRefused
+from underlay.models.families import FAMILIES
+from underlay.models.model import SignalModel
+from underlay.models.registries import STEMS
+
+_CONFIG_BYTES = 1 << 20
+"""A config.json larger than this is none."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A trunk to start from, trained or not.
+
+    Args:
+        name: As the user wrote it.
+        trunk: Registry name and arguments of the trunk.
+        stem: Registry name and arguments of the stem it was trained with; None from scratch.
+        assets: Files the modality needs (`tokenizer.json`), by name.
+        limit: Longest segment it can read; None: any.
+        digest: SHA-256 of the weights file.
+        credit: Whose work it is, under which licence.
+        weights: The safetensors file; None from scratch.
+        family: How the names in the file map to ours.
+    """
+
+    name: str
+    trunk: Mapping[str, Any]
+    stem: Mapping[str, Any] | None = None
+    assets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    limit: int | None = None
+    digest: str | None = None
+    credit: str = ""
+    weights: Path | None = None
+    family: str | None = None
+
+    def load(self, model: SignalModel) -> None:
+        """Copy the trained weights into the trunk and into every stem of the same kind; from scratch: nothing.
+
+        Raises:
+            CheckpointRefused: The file is damaged, has other names or shapes, or holds NaN or infinite values.
+        """
+        if self.weights is None or self.stem is None or self.family is None:
+            return
+        tensors = FAMILIES[self.family].rename(
+            _read_tensors(self.weights), depth=self.trunk["depth"], padding=self.stem["padding"]
+        )
+        kind = STEMS[self.stem["name"]]
+        stems = [name for name, stem in model.stems.items() if isinstance(stem, kind)]
+        trunk_names = {name for name, _ in model.trunk.named_parameters()}
+        parameters = dict(model.named_parameters())
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                for place in [f"trunk.{name}"] if name in trunk_names else [f"stems.{stem}.{name}" for stem in stems]:
+                    _copy(parameters[place], tensor, place)
+
+
+def open_checkpoint(
+    files: Mapping[str, Path], *, name: str, digest: str, credit: str, changes: Mapping[str, Any]
+) -> Backbone:
+    """Read a trained trunk out of its three files.
+
+    Args:
+        files: `config.json`, `model.safetensors` and `tokenizer.json`, wherever they lie.
+        name: As the user wrote it.
+        digest: SHA-256 of the weights.
+        credit: Whose work it is.
+        changes: Arguments of the trunk to change.
+
+    Raises:
+        CheckpointRefused: The settings are not JSON, or ask for what our trunk does not compute.
+    """
+    settings = _settings(files["config.json"])
+    kind = str(settings.get("model_type"))
+    if kind not in FAMILIES:
+        raise CheckpointRefused(
+            f"{name} is a checkpoint of {kind!r}", f"our trunk computes {', '.join(FAMILIES)}", code="model_type"
+        )
+    stem, trunk, limit = FAMILIES[kind].describe(settings)
+    return Backbone(
+        name=name,
+        trunk={**trunk, **changes},
+        stem=stem,
+        assets={"tokenizer.json": files["tokenizer.json"].read_bytes()},
+        limit=limit,
+        digest=digest,
+        credit=credit,
+        weights=files["model.safetensors"],
+        family=kind,
+    )
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > _CONFIG_BYTES:
+        raise CheckpointRefused(
+            f"{path} has {path.stat().st_size:,} bytes", "a config.json is small; is it another file?"
+        )
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointRefused(f"{path} is not JSON: {error}", "fetch the checkpoint again") from error
+    if not isinstance(settings, dict):
+        raise CheckpointRefused(
+            f"{path} holds a {type(settings).__name__}, not an object", "fetch the checkpoint again"
+        )
+    return settings
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file, each finite."""
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointRefused(f"{path} cannot be read: {error}", "fetch it again", code="weights_damaged") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise CheckpointRefused(
+                f"{path}: {name} holds NaN or infinite values", "fetch it again", code="weights_nan"
+            )
+    return tensors
+
+
+def _copy(parameter: Tensor, tensor: Tensor, place: str) -> None:
+    if parameter.shape != tensor.shape:
+        raise CheckpointRefused(
+            f"{place} is {list(tensor.shape)} in the checkpoint, {list(parameter.shape)} by its config.json",
+            "take config.json and model.safetensors from one checkpoint",
+            code="weights_shape",
+        )
+    parameter.copy_(tensor)

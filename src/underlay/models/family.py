@@ -1,0 +1,143 @@
+"""What we must know of a checkpoint architecture: settings read, settings refused, and where each tensor goes.
+
+Settings are read by allow-listed keys; a key that could change the computation and is not known here is refused,
+and no setting ever names code.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from underlay.core import CheckpointRefused
+
+Names = Sequence[str]
+Sources = dict[str, tuple[Names, Callable[..., Tensor]]]
+"""Our name -> (their names, how to make ours of them)."""
+
+# fmt: off
+HARMLESS = frozenset(
+    {
+        "_name_or_path", "architectures", "bos_token_id", "chunk_size_feed_forward", "classifier_dropout",
+        "cls_token_id", "dtype", "embd_pdrop", "eos_token_id", "finetuning_task", "gradient_checkpointing",
+        "id2label", "initializer_range", "keys_to_ignore_at_inference", "label2id", "language", "mask_token_id",
+        "model_type", "n_ctx", "num_labels", "output_attentions", "output_hidden_states", "output_past",
+        "pad_token_id", "problem_type", "qa_dropout", "reorder_and_upcast_attn", "return_dict", "sep_token_id",
+        "seq_classif_dropout", "sinusoidal_pos_embds", "summary_activation", "summary_first_dropout",
+        "summary_proj_to_labels", "summary_type", "summary_use_proj", "task_specific_params",
+        "tie_word_embeddings", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version",
+        "unk_token_id", "use_cache",
+    }
+)
+# fmt: on
+"""Keys that do not change what the encoder computes on its weights."""
+
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "silu": "silu",
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """One architecture of checkpoints.
+
+    Args:
+        prefix: Before every name where the checkpoint has a task head (`bert.`).
+        read: Their key -> our word for it; all needed but those in `default`.
+        default: Values of keys an old file may leave out.
+        fixed: Their key -> the only value whose computation is ours.
+        trunk: What every trunk of the family has.
+        normed_stem: Whether word vectors are normalised.
+        skipped: Beginnings of tensor names that belong to other heads, and buffers.
+        sources: From the number of layers: where each of our tensors comes from.
+        first_place: Position rows before the first real one, from the padding id.
+    """
+
+    prefix: str
+    read: Mapping[str, str]
+    default: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+    trunk: Mapping[str, Any]
+    normed_stem: bool
+    skipped: tuple[str, ...]
+    sources: Callable[[int, int], Sources]
+    first_place: Callable[[int], int] = field(default=lambda padding: 0)
+
+    def describe(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], int]:
+        """Arguments of the stem and of the trunk, and the longest segment.
+
+        Raises:
+            CheckpointRefused: A setting is missing, unknown, or asks for another computation.
+        """
+        self._refuse(settings)
+        given = {ours: settings.get(theirs, self.default.get(theirs)) for theirs, ours in self.read.items()}
+        padding = settings.get("pad_token_id")
+        padding = padding if padding is not None else settings.get("eos_token_id") or 0
+        limit = given["positions"] - self.first_place(padding)
+        stem = {
+            "name": "text.v1",
+            "vocabulary": given["vocabulary"],
+            "padding": padding,
+            "width": given["width"],
+            "positions": limit,
+            "norm_eps": given["norm_eps"] if self.normed_stem else None,
+        }
+        trunk = {
+            "name": "transformer.v1",
+            **{key: given[key] for key in ("width", "depth", "heads", "norm_eps")},
+            "inner": given["inner"] or 4 * given["width"],
+            "activation": ACTIVATIONS[given["activation"]],
+            **self.trunk,
+        }
+        return stem, trunk, limit
+
+    def _refuse(self, settings: Mapping[str, Any]) -> None:
+        problems = [
+            f"{key} = {settings[key]!r} (only {value!r} is known)"
+            for key, value in self.fixed.items()
+            if key in settings and settings[key] != value
+        ]
+        problems += [f"{key} is missing" for key in self.read if key not in settings and key not in self.default]
+        known = {*self.read, *self.fixed, *HARMLESS}
+        problems += [f"{key} = {settings[key]!r} is not known" for key in sorted(set(settings) - known)]
+        activation = next(theirs for theirs, ours in self.read.items() if ours == "activation")
+        if settings.get(activation, self.default.get(activation)) not in ACTIVATIONS:
+            problems.append(f"{activation} = {settings.get(activation)!r} (known: {sorted(ACTIVATIONS)})")
+        if problems:
+            raise CheckpointRefused(
+                f"config.json asks for what this trunk does not compute: {'; '.join(problems)}",
+                "choose a checkpoint of the plain architecture",
+                code="config_key",
+            )
+
+    def rename(self, tensors: Mapping[str, Tensor], *, depth: int, padding: int) -> dict[str, Tensor]:
+        """Our tensors by our names (`words.weight`, `layers.0.attention.qkv.weight`).
+
+        Raises:
+            CheckpointRefused: A tensor is missing, or one is left that nothing here reads.
+        """
+        plain = {_modern(name.removeprefix(self.prefix)): tensor for name, tensor in tensors.items()}
+        sources = self.sources(depth, self.first_place(padding))
+        missing = sorted({name for names, _ in sources.values() for name in names} - set(plain))
+        used = {name for names, _ in sources.values() for name in names}
+        stray = [name for name in plain if name not in used and not self._is_skipped(name)]
+        if missing or stray:
+            raise CheckpointRefused(
+                f"the weights do not fit config.json: missing {missing[:5]}, not expected {sorted(stray)[:5]}",
+                "take config.json and model.safetensors from one checkpoint",
+                code="weights_names",
+            )
+        return {ours: make(*(plain[name] for name in names)).float() for ours, (names, make) in sources.items()}
+
+    def _is_skipped(self, name: str) -> bool:
+        return name.startswith(self.skipped) or name.endswith((".attn.bias", ".attn.masked_bias"))
+
+
+def _modern(name: str) -> str:
+    """The oldest BERT files call the norm's parameters gamma and beta."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")

@@ -1,0 +1,36 @@
+"""Features to logits."""
+
+from torch import Tensor, nn
+
+from underlay.models.registries import HEADS
+
+
+@HEADS("linear.v1")
+class LinearHead(nn.Module):
+    """Dropout and one linear layer."""
+
+    def __init__(self, *, width: int, outputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(width, outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`[B, D]` -> `[B, K]`."""
+        logits: Tensor = self.out(self.dropout(features))
+        return logits
+
+
+@HEADS("mlp.v1")
+class MlpHead(nn.Module):
+    """One hidden layer of the trunk's width between two dropouts."""
+
+    def __init__(self, *, width: int, outputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, outputs)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`[B, D]` -> `[B, K]`."""
+        logits: Tensor = self.layers(features)
+        return logits

@@ -1,0 +1,113 @@
+"""Stem + trunk + pooling + heads: the model every recipe and every bundle describes."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import quote
+
+import torch
+from torch import Tensor, nn
+
+from underlay.core import Inputs, Output
+from underlay.models.registries import Stem, Trunk
+
+
+class SignalModel(nn.Module):
+    """A model of any signal, cut where every signal is continuous.
+
+    Args:
+        stems: By input column, in the schema's order.
+        trunk: What they all stand on.
+        pooling: Positions to one vector.
+        heads: By target.
+    """
+
+    def __init__(
+        self, stems: Mapping[str, nn.Module], trunk: nn.Module, pooling: nn.Module, heads: Mapping[str, nn.Module]
+    ) -> None:
+        super().__init__()
+        self.columns = tuple(stems)
+        self.targets = tuple(heads)
+        self.stems = nn.ModuleDict({safe_key(column): stem for column, stem in stems.items()})
+        self.trunk = trunk
+        self.pooling = pooling
+        self.heads = nn.ModuleDict({safe_key(target): head for target, head in heads.items()})
+
+    @property
+    def depth(self) -> int:
+        """Layers of the trunk."""
+        return len(self._trunk.layers)
+
+    @property
+    def _trunk(self) -> Trunk:
+        return cast("Trunk", self.trunk)
+
+    def stem(self, column: str) -> Stem:
+        """The stem of an input column."""
+        return cast("Stem", self.stems[safe_key(column)])
+
+    def embed(self, inputs: Inputs) -> Tensor:
+        """The continuous input `[B, L, D]`; several columns stand one after the other along L."""
+        parts = [self.stem(column)(inputs[column]) for column in self.columns]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def mask(self, inputs: Inputs) -> Tensor | None:
+        """Segment numbers `[B, L]`, 0 at padding; None where nothing is padded and all is one segment.
+
+        Segments of one number see each other, across columns too.
+        """
+        masks = [self.stem(column).mask(inputs[column]) for column in self.columns]
+        if all(mask is None for mask in masks):
+            return None
+        if len(masks) == 1:
+            return masks[0]
+        return torch.cat([self._full(inputs, *pair) for pair in zip(self.columns, masks, strict=True)], dim=1)
+
+    def encode(
+        self, embedded: Tensor, mask: Tensor | None = None, memory: Tensor | None = None, *, start: int = 0
+    ) -> Output:
+        """Everything above the stem.
+
+        Args:
+            embedded: `[B, L, D]`: what `embed` gave, or `lower(inputs, stop=start)`.
+            mask: What `mask` gave.
+            memory: For decoders that read an encoder; no trunk here takes it.
+            start: First trunk layer to run.
+        """
+        if memory is not None:
+            raise ValueError("this model has no decoder that reads memory; pass memory=None")
+        hidden = self._trunk(embedded, mask, start=start)
+        features = self.pooling(hidden, mask)
+        logits = {target: self.heads[safe_key(target)](features) for target in self.targets}
+        return Output(hidden, features, logits, mask)
+
+    def lower(self, inputs: Inputs, stop: int) -> Tensor:
+        """What enters trunk layer `stop`, `[B, L, D]`: the stem and the layers below."""
+        return self._trunk(self.embed(inputs), self.mask(inputs), stop=stop)
+
+    def layer_of(self, parameter: str) -> int:
+        """How high a parameter stands: 0 stem, 1 to `depth` trunk layers, `depth + 1` pooling and heads."""
+        room, *path = parameter.split(".")
+        if room == "trunk":
+            return int(path[1]) + 1 if path[0] == "layers" else self.depth
+        return 0 if room == "stems" else self.depth + 1
+
+    def forward(self, inputs: Inputs) -> Output:
+        """`encode` of `embed`."""
+        return self.encode(self.embed(inputs), self.mask(inputs))
+
+    def _full(self, inputs: Inputs, column: str, mask: Tensor | None) -> Tensor:
+        if mask is not None:
+            return mask
+        first: Any = next(iter(inputs[column].values()))
+        return torch.ones(first.shape[:2], dtype=torch.long, device=first.device)
+
+
+def safe_key(name: str) -> str:
+    """A distinct module name for any column or target; identifiers stay as they are.
+
+    >>> safe_key("text"), safe_key("is it good?"), safe_key("a.b")
+    ('text', '%is%20it%20good%3F', '%a%2Eb')
+    """
+    if name.isidentifier() and name.isascii() and not hasattr(nn.ModuleDict, name):
+        return name
+    return "%" + quote(name, safe="").replace(".", "%2E")

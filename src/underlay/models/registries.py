@@ -1,0 +1,51 @@
+"""The four tables that a model's configuration may name, and what each entry promises."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from underlay.core import Registry
+
+STEMS: Registry[type[nn.Module]] = Registry("stem")
+"""Arrays of one column -> `[B, L, D]`; see `Stem`."""
+
+TRUNKS: Registry[type[nn.Module]] = Registry("trunk")
+"""`[B, L, D]` -> `[B, L, D]`; see `Trunk`."""
+
+POOLINGS: Registry[type[nn.Module]] = Registry("pooling")
+"""`(hidden [B, L, D], mask [B, L] or None)` -> `[B, D]`; built with `width`."""
+
+HEADS: Registry[type[nn.Module]] = Registry("head")
+"""`[B, D]` -> `[B, K]`; built with `width`, `outputs` and `dropout`."""
+
+
+class Stem(Protocol):
+    """The embedding of one modality. Entries are modules whose keyword arguments are plain JSON data."""
+
+    width: int
+
+    def __call__(self, arrays: Mapping[str, Tensor]) -> Tensor:
+        """The continuous input `[B, L, D]`."""
+        ...
+
+    def mask(self, arrays: Mapping[str, Tensor]) -> Tensor | None:
+        """Segment numbers `[B, L]`, 0 for padding; None where nothing is padded."""
+        ...
+
+
+class Trunk(Protocol):
+    """What turns a signal into features, whatever the signal was.
+
+    Entries hold their layers in `layers` (an `nn.ModuleList`): freezing, layer-wise learning rates and
+    cached activations count them. `ordered` says whether the trunk knows the order of positions by itself;
+    a stem below one that does not adds positions.
+    """
+
+    width: int
+    ordered: bool
+    layers: nn.ModuleList
+
+    def __call__(self, embedded: Tensor, mask: Tensor | None, *, start: int = 0, stop: int | None = None) -> Tensor:
+        """Run layers `start` to `stop`; `[B, L, D]` in and out, 0 at padding."""
+        ...

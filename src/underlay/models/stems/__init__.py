@@ -1,0 +1,3 @@
+"""One stem a modality: inputs -> `[B, L, D]`."""
+
+from underlay.models.stems.text import TextStem as TextStem

@@ -1,0 +1,87 @@
+"""Token ids to vectors."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from underlay.models.registries import STEMS
+
+
+@STEMS("text.v1")
+class TextStem(nn.Module):
+    """Word vectors, learned positions where the trunk has none of its own, normalisation, dropout.
+
+    Positions restart at every segment, so that each window of a long document reads as a document.
+
+    Args:
+        vocabulary: Rows of the word table.
+        padding: Id of the padding token.
+        width: D.
+        positions: Longest segment with learned positions; 0: no positions (the trunk is ordered by itself).
+        norm_eps: Added to the variance; None: no normalisation (GPT-2).
+        dropout: After normalisation.
+
+    >>> stem = TextStem(vocabulary=9, padding=0, width=4, positions=6)
+    >>> stem({"ids": torch.tensor([[5, 7, 0]]), "mask": torch.tensor([[1, 1, 0]])}).shape
+    torch.Size([1, 3, 4])
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary: int,
+        padding: int,
+        width: int,
+        positions: int = 0,
+        norm_eps: float | None = 1e-12,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.padding = padding
+        self.words = nn.Embedding(vocabulary, width)
+        self.places = nn.Embedding(positions, width) if positions else None
+        self.norm = nn.LayerNorm(width, eps=norm_eps) if norm_eps is not None else None
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, arrays: Mapping[str, Tensor]) -> Tensor:
+        """Embed `ids` `[B, L]`; `mask` `[B, L]` says where segments begin."""
+        ids, mask = arrays["ids"], arrays.get("mask")
+        embedded: Tensor = self.words(ids)  # [B, L, D]
+        if self.places is not None:
+            embedded = embedded + self._placed(ids.shape[1], mask, self.places)
+        if self.norm is not None:
+            embedded = self.norm(embedded)
+        dropped: Tensor = self.dropout(embedded)
+        return dropped
+
+    def mask(self, arrays: Mapping[str, Tensor]) -> Tensor | None:
+        """Segment numbers as the modality gave them; None where all is one segment without padding."""
+        mask = arrays.get("mask")
+        return None if mask is None or bool((mask == 1).all()) else mask
+
+    def _placed(self, length: int, mask: Tensor | None, places: nn.Embedding) -> Tensor:
+        if mask is None or (int(mask.max()) <= 1 and bool((mask[:, 0] == 1).all())):  # right-padded: one row serves all
+            return places.weight[:length] if length <= places.num_embeddings else self._too_long(length, places)
+        places_in_segment = segment_positions(mask)
+        if int(places_in_segment.max()) >= places.num_embeddings:
+            self._too_long(int(places_in_segment.max()) + 1, places)
+        return F.embedding(places_in_segment, places.weight)
+
+    def _too_long(self, length: int, places: nn.Embedding) -> Tensor:
+        raise ValueError(f"a segment has {length} positions; this stem knows {places.num_embeddings}")
+
+
+def segment_positions(mask: Tensor) -> Tensor:
+    """Count positions from 0 at the start of every segment; 0 at padding.
+
+    >>> segment_positions(torch.tensor([[1, 1, 1, 2, 2, 0]])).tolist()
+    [[0, 1, 2, 0, 1, 0]]
+    """
+    index = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
+    begins = torch.ones_like(mask, dtype=torch.bool)
+    begins[:, 1:] = mask[:, 1:] != mask[:, :-1]
+    start = torch.where(begins, index, 0).cummax(dim=1).values
+    return (index - start) * (mask > 0)
