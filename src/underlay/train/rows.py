@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from underlay.core import Batch, DataError, Encoded, Modality, RowProblem
+from underlay.core import Batch, Encoded, Modality, RowProblem
 
 CHUNK = 4096
 """Values encoded at a time: enough for the tokenizer to use every core, little memory."""
@@ -23,12 +23,14 @@ class Store:
     Args:
         arrays: Name -> flat values, memory-mapped.
         offsets: Name -> `[N + 1]`.
-        lengths: Positions each row takes, `[N]`.
+        lengths: Positions each row takes, `[N]`; 0 for a row that could not be encoded.
+        problems: Why, by row.
     """
 
     arrays: Mapping[str, np.ndarray]
     offsets: Mapping[str, np.ndarray]
     lengths: np.ndarray
+    problems: Mapping[int, RowProblem]
 
     def __getitem__(self, row: int) -> Encoded:
         return {
@@ -39,9 +41,7 @@ class Store:
         return len(self.lengths)
 
 
-def encode_store(
-    folder: Path, modality: Modality, values: Iterable[Any], *, places: Sequence[str] | None = None
-) -> Store:
+def encode_store(folder: Path, modality: Modality, values: Iterable[Any]) -> Store:
     """Encode every value once and keep it in `folder`; a finished store there is opened as it is.
 
     The caller names the folder by a digest of the data and of the modality's state.
@@ -50,66 +50,53 @@ def encode_store(
         folder: Where the store is or will be.
         modality: Fitted.
         values: Raw values, read once, in order.
-        places: How to name a row in an error (file and line).
-
-    Raises:
-        DataError: Values that cannot be encoded; all of them are counted, the first five named.
     """
     if not (folder / "store.json").exists():
-        _write(folder, modality, iter(values), places)
-    names = json.loads((folder / "store.json").read_text(encoding="utf-8"))["arrays"]
+        _write(folder, modality, iter(values))
+    mark = json.loads((folder / "store.json").read_text(encoding="utf-8"))
     return Store(
-        {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names},
-        {name: np.load(folder / f"{name}.offsets.npy") for name in names},
+        {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in mark["arrays"]},
+        {name: np.load(folder / f"{name}.offsets.npy") for name in mark["arrays"]},
         np.load(folder / "lengths.npy"),
+        {int(row): RowProblem(*problem) for row, problem in mark["problems"].items()},
     )
 
 
-def _write(folder: Path, modality: Modality, values: Iterator[Any], places: Sequence[str] | None) -> None:
+def _write(folder: Path, modality: Modality, values: Iterator[Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob("*.raw"):  # of an interrupted write
         left.unlink()
+    counts: dict[str, list[np.ndarray]] = {}
     dtypes: dict[str, np.dtype[Any]] = {}
-    counts: dict[str, list[int]] = {}
     lengths: list[int] = []
-    problems: list[tuple[int, RowProblem]] = []
-    row = 0
+    problems: dict[int, tuple[str, str]] = {}
     while chunk := list(islice(values, CHUNK)):
         answers = modality.encode_many(chunk)
-        problems += [(row + at, answer) for at, answer in enumerate(answers) if isinstance(answer, RowProblem)]
-        row += len(chunk)
-        encoded = [answer for answer in answers if not isinstance(answer, RowProblem)]
-        lengths += [modality.length(one) for one in encoded]
-        for name in sorted(encoded[0]) if encoded else ():
-            dtypes[name] = encoded[0][name].dtype
-            counts.setdefault(name, []).extend(len(one[name]) for one in encoded)
+        for answer in answers:
+            if isinstance(answer, RowProblem):
+                problems[len(lengths)] = (answer.code, answer.message)
+            lengths.append(0 if isinstance(answer, RowProblem) else modality.length(answer))
+        for name in sorted({name for answer in answers if isinstance(answer, dict) for name in answer}):
+            parts = [answer[name] if isinstance(answer, dict) else None for answer in answers]
+            dtypes[name] = next(part.dtype for part in parts if part is not None)
+            counts.setdefault(name, []).append(np.array([0 if part is None else len(part) for part in parts]))
             with (folder / f"{name}.raw").open("ab") as file:
-                file.write(np.concatenate([one[name] for one in encoded]).tobytes())
-    if problems:
-        raise _refusal(problems, places)
+                file.write(np.concatenate([part for part in parts if part is not None]).tobytes())
     for name, dtype in dtypes.items():
-        _finish(folder, name, dtype, counts[name])
+        _finish(folder, name, dtype, np.concatenate(counts[name]))
     np.save(folder / "lengths.npy", np.array(lengths, dtype=np.int64))
     mark = folder / "store.json.part"
-    mark.write_text(json.dumps({"arrays": sorted(dtypes)}), encoding="utf-8")
+    mark.write_text(json.dumps({"arrays": sorted(dtypes), "problems": problems}), encoding="utf-8")
     os.replace(mark, folder / "store.json")
 
 
-def _finish(folder: Path, name: str, dtype: "np.dtype[Any]", counts: Sequence[int]) -> None:
+def _finish(folder: Path, name: str, dtype: "np.dtype[Any]", counts: np.ndarray) -> None:
     raw = folder / f"{name}.raw"
     flat = np.memmap(raw, dtype=dtype, mode="r") if raw.stat().st_size else np.zeros(0, dtype)
     np.save(folder / f"{name}.npy", flat)
     np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
     del flat
     raw.unlink()
-
-
-def _refusal(problems: Sequence[tuple[int, RowProblem]], places: Sequence[str] | None) -> DataError:
-    first = "; ".join(
-        f"{places[row] if places is not None else f'row {row}'}: {problem.message}" for row, problem in problems[:5]
-    )
-    more = f", and {len(problems) - 5} more" if len(problems) > 5 else ""
-    return DataError(f"{len(problems)} values cannot be used: {first}{more}", "correct or drop these rows")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,237 @@
+"""Everything that decides a run, in one file a person can read, check and repeat."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from underlay.core import RecipeError, UsageError, nearest
+
+Auto = Literal["auto"]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Section(BaseModel):
+    """Keys of one part of a recipe; an unknown key is an error that names the nearest known one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class SplitRecipe(Section):
+    """How rows are divided."""
+
+    validation: Share = Field(0.1, description="share of the rows that choose the best epoch and the calibration")
+    test: Share = Field(0.1, description="share of the rows kept for the figures; unused when a test file is given")
+    by: Literal["stratified", "random", "group", "time"] = Field("stratified", description="what splits keep together")
+
+
+class DataRecipe(Section):
+    """Which columns mean what."""
+
+    target: str | tuple[str, ...] | None = Field(None, description="column(s) to predict; null: inferred and said")
+    columns: dict[str, str] | None = Field(None, description="input columns and their modality; null: inferred")
+    task: Literal["binary", "multiclass", "multilabel", "regression"] | None = Field(None, description="null: inferred")
+    group: str | None = Field(None, description="rows of one group stay in one split")
+    time: str | None = Field(None, description="later rows are for validation and test")
+    weight: str | None = Field(None, description="importance of a row, > 0")
+    extra: tuple[str, ...] = Field((), description="further columns for objectives and slices")
+    split: SplitRecipe = SplitRecipe()
+    suspects: bool = Field(True, description="look for labels that are probably wrong")
+    strict: bool = Field(False, description="findings of the data checks stop the run")
+
+
+class ModelRecipe(Section):
+    """What learns."""
+
+    stem: str = Field("text", description="how values become vectors")
+    trunk: str = Field("minilm", description="a packaged name, a local folder, hf:NAME, or a trunk from scratch")
+    options: dict[str, Any] = Field({}, description="arguments of a trunk from scratch (layers, width, cell)")
+    pooling: str = Field("mean", description="positions to one vector: mean, first, max, attention")
+    head: str = Field("linear", description="linear or mlp")
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.1, description="share of values dropped in training")
+    max_length: Auto | Annotated[int, Field(ge=4)] = Field("auto", description="most positions of a row")
+    long: Literal["head-tail", "windows", "head"] = Field("head-tail", description="how a longer value is read")
+
+
+class TrainRecipe(Section):
+    """How it learns."""
+
+    epochs: Annotated[int, Field(ge=1)] = Field(3, description="passes over the training rows")
+    batch_tokens: Annotated[int, Field(ge=16)] = Field(4096, description="most positions in a batch")
+    batch_rows: Annotated[int, Field(ge=1)] = Field(32, description="most rows in a batch")
+    accumulate: Annotated[int, Field(ge=1)] = Field(1, description="batches to one optimiser step")
+    optimizer: str = Field("adamw", description="adamw, adafactor, sgd")
+    learning_rate: Auto | Annotated[float, Field(gt=0.0)] = Field("auto", description="peak rate of the top layer")
+    head_factor: Annotated[float, Field(gt=0.0)] = Field(5.0, description="rate of the heads over that")
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(1.0, description="rate of a layer over the next")
+    weight_decay: Annotated[float, Field(ge=0.0)] = Field(0.01, description="on matrices")
+    schedule: str = Field("one-cycle", description="one-cycle, cosine, linear, constant")
+    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.1, description="share of the run in which the rate rises")
+    clip: Annotated[float, Field(ge=0.0)] = Field(1.0, description="largest gradient norm; 0: no limit")
+    freeze: Auto | Annotated[int, Field(ge=0)] = Field("auto", description="layers frozen from below; 1: the stem")
+    cache: Auto | bool = Field("auto", description="keep the frozen layers' outputs on disk")
+    probe: Auto | bool = Field("auto", description="fit the head alone first (LP-FT)")
+    augment: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.0, description="share of rows changed in an epoch")
+    early_stopping: Annotated[int, Field(ge=0)] = Field(2, description="validations without gain; 0: never stop")
+    checkpoint_every: Annotated[int, Field(ge=0)] = Field(200, description="optimiser steps; 0: at ends of epochs")
+    nan_retries: Annotated[int, Field(ge=0)] = Field(1, description="returns to the last checkpoint on a NaN loss")
+    precision: Auto | Literal["no", "bf16", "fp16"] = Field("auto", description="auto: fp32 unless a probe says better")
+    threads: Auto | Annotated[int, Field(ge=1)] = Field("auto", description="auto: one a core")
+    time_limit: Annotated[float, Field(gt=0.0)] | None = Field(None, description="seconds of training")
+    seeds: Annotated[int, Field(ge=1)] = Field(1, description="runs with seeds seed, seed+1, …; the best one is kept")
+
+
+class TrackRecipe(Section):
+    """Where curves go."""
+
+    tensorboard: bool = Field(True, description="event files in OUT.run/tensorboard")
+    wandb: bool = Field(False, description="Weights & Biases; WANDB_MODE=offline stays on this machine")
+    mlflow: bool = Field(False, description="MLflow, at MLFLOW_TRACKING_URI or in OUT.run/mlflow")
+
+
+class Recipe(Section):
+    """A run: every key has a default, a resolved recipe has no `auto` left."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="of every random number")
+    preset: Literal["fast", "balanced", "best"] = Field("balanced", description="defaults for the other keys")
+    data: DataRecipe = DataRecipe()
+    model: ModelRecipe = ModelRecipe()
+    adapter: None = Field(None, description="parameter-efficient fine-tuning; none yet")
+    objective: dict[str, dict[str, Any]] = Field({}, description="named loss terms; empty: by the task")
+    train: TrainRecipe = TrainRecipe()
+    track: TrackRecipe = TrackRecipe()
+
+    @classmethod
+    def load(
+        cls, file: str | Path | None = None, *, preset: str | None = None, overrides: Sequence[str] = ()
+    ) -> Self:
+        """Read a recipe: the preset's defaults, then the file, then `KEY=VALUE` overrides.
+
+        Raises:
+            RecipeError: Unknown keys, values out of range, a YAML file that asks for more than data.
+
+        >>> Recipe.load(overrides=["train.epochs=1"]).train.epochs
+        1
+        """
+        written = read_yaml(Path(file)) if file is not None else {}
+        changes: dict[str, Any] = {}
+        for override in overrides:
+            _set(changes, override)
+        name = preset or changes.get("preset") or written.get("preset") or "balanced"
+        if name not in PRESETS:
+            raise RecipeError([f"preset is {name!r}; {nearest(str(name), sorted(PRESETS))}"])
+        layers = _merge(_merge(PRESETS[name], written), changes)
+        return cls.check({**layers, "preset": name})
+
+    @classmethod
+    def check(cls, data: Mapping[str, Any]) -> Self:
+        """Validate plain data.
+
+        Raises:
+            RecipeError: With one sentence for each problem.
+        """
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            raise RecipeError([_sentence(cls, problem) for problem in error.errors()]) from None
+
+    def to_yaml(self, *, notes: bool = True) -> str:
+        """As YAML, with a half-line on each key."""
+        return "\n".join(_lines(self, 0, notes)) + "\n"
+
+    def change(self, changes: Mapping[str, Any]) -> Self:
+        """The same recipe with nested keys replaced: `{"train": {"freeze": 1}}`."""
+        return self.check(_merge(self.model_dump(mode="json"), changes))
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "fast": {"train": {"epochs": 2, "freeze": 4, "early_stopping": 0}},
+    "balanced": {},
+    "best": {"train": {"epochs": 6, "layer_decay": 0.9, "early_stopping": 3, "seeds": 1}},
+}
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping from a YAML file of plain data: no tags, no anchors.
+
+    Raises:
+        RecipeError: The file is missing, is not such a mapping, or cannot be parsed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"recipe {path} cannot be read ({error.strerror})", "check the path") from None
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if isinstance(token, yaml.TagToken | yaml.AnchorToken | yaml.AliasToken):
+                mark = token.start_mark
+                raise RecipeError([f"{path}, line {mark.line + 1}: tags, anchors and aliases are not allowed"])
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError([f"{path} is not YAML: {' '.join(str(error).split())}"]) from None
+    if not isinstance(data, dict | None):
+        raise RecipeError([f"{path} holds a {type(data).__name__}; a recipe is a mapping of keys"])
+    return data or {}
+
+
+def _set(changes: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise RecipeError([f"--set {override!r} is not KEY=VALUE (train.epochs=1)"])
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        parsed = value
+    if isinstance(parsed, str):
+        parsed = _number(parsed)
+    *path, last = key.split(".")
+    for part in path:
+        changes = changes.setdefault(part, {})
+        if not isinstance(changes, dict):
+            raise RecipeError([f"--set {override!r}: {part!r} already has a value"])
+    changes[last] = parsed
+
+
+def _number(text: str) -> float | str:
+    """YAML 1.1 reads `1e-4` as text; people mean a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        replaced = key in ("objective", "columns", "options")  # named by the user: one's own replace ours
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and not replaced
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _sentence(recipe: type[Section], problem: Any) -> str:
+    path = [str(part) for part in problem["loc"] if not (isinstance(part, str) and part.startswith(("literal", "constrained", "function")))]
+    key = ".".join(path)
+    if problem["type"] != "extra_forbidden":
+        return f"{key} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    section: Any = recipe
+    for part in path[:-1]:
+        section = section.model_fields[part].annotation
+    near = nearest(path[-1], list(section.model_fields))
+    return f"no key {key!r} in a recipe; {near}"
+
+
+def _lines(section: Section, depth: int, notes: bool) -> list[str]:
+    lines = []
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        pad = "  " * depth
+        if isinstance(value, Section):
+            lines += [f"{pad}{name}:", *_lines(value, depth + 1, notes)]
+            continue
+        plain = section.model_dump(mode="json", include={name})[name]
+        text = f"{pad}{name}: {yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=10**6).split(chr(10))[0]}"
+        lines.append(f"{text:<34}  # {info.description}" if notes and info.description else text)
+    return lines

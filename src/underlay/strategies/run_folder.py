@@ -1,0 +1,120 @@
+"""Where a run keeps its state, and what may happen to what already stands there."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from underlay.core import CheckpointRefused, DataChanged, OutputExists, ResourceError
+from underlay.core.durable import write_file
+from underlay.strategies.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The bundle's place and, beside it, the run's state: `OUT` and `OUT.run/`.
+
+    Args:
+        out: Where the bundle will stand.
+    """
+
+    out: Path
+
+    @classmethod
+    def at(cls, out: str | Path | None) -> "RunFolder":
+        """The run that makes the bundle `out`; a temporary folder when None."""
+        return cls(Path(tempfile.mkdtemp(prefix="underlay-")) / "bundle" if out is None else Path(out))
+
+    @property
+    def state(self) -> Path:
+        """`OUT.run`."""
+        return self.out.with_name(self.out.name + ".run")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the bundle stands."""
+        return (self.out / "manifest.json").exists()
+
+    def open(self, *, resume: bool, force: bool) -> None:
+        """Make the state folder, or refuse what would be overwritten.
+
+        Raises:
+            OutputExists: A bundle, a run or something else is there, and neither flag was given.
+            ResourceError: The folder cannot be written to.
+        """
+        if self.out.exists() and not self.out.is_dir():
+            raise OutputExists(f"{self.out} is a file", "choose another --out")
+        occupied = self.out.is_dir() and any(self.out.iterdir())
+        if occupied and not self.finished:
+            raise OutputExists(f"{self.out} holds files that are not a bundle", "choose another --out")
+        if occupied and not force:
+            raise OutputExists(f"{self.out} already holds a bundle", "choose another --out, or --force to replace it")
+        if (self.state / "recipe.yaml").exists() and not (resume or force):
+            raise OutputExists(
+                f"{self.state} holds the state of a run that did not finish",
+                "--resume goes on with it, --force starts again",
+            )
+        if force and not resume:
+            shutil.rmtree(self.state, ignore_errors=True)
+        try:
+            self.state.mkdir(parents=True, exist_ok=True)
+            write_file(self.state / ".writable", b"")
+            (self.state / ".writable").unlink()
+        except OSError as error:
+            raise ResourceError(
+                f"{self.state} cannot be written to ({error.strerror})",
+                "choose another --out or change the folder's permissions",
+                code="not_writable",
+            ) from None
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """The resolved recipe of a run that began here, or None."""
+        path = self.state / "recipe.yaml"
+        return Recipe.load(path) if path.exists() else None
+
+    def keep(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+        """Store what was decided, before the first step; `resume` reads it and decides nothing again."""
+        write_file(self.state / "begun.json", json.dumps(dict(facts), indent=1, sort_keys=True).encode())
+        write_file(self.state / "recipe.yaml", recipe.to_yaml().encode())
+
+    def require_same_data(self, digests: Mapping[str, str]) -> None:
+        """Refuse to go on with other data than the run began with.
+
+        Raises:
+            DataChanged: A digest differs.
+        """
+        path = self.state / "begun.json"
+        if not path.exists():
+            return
+        try:
+            began = json.loads(path.read_text(encoding="utf-8"))["data"]
+        except (ValueError, KeyError):
+            raise CheckpointRefused(f"{path} is damaged", "start again with --force") from None
+        for name, digest in digests.items():
+            if began.get(name) != digest:
+                raise DataChanged(
+                    f"the {name} data is not what this run began with (sha256 {str(began.get(name))[:12]}…, now "
+                    f"{digest[:12]}…)",
+                    "restore the file, or start again with --force",
+                )
+
+    def require_space(self, needed: int) -> None:
+        """Refuse a run that would fill the disk, before its first step.
+
+        Args:
+            needed: Bytes for two checkpoints, the caches and the bundle.
+
+        Raises:
+            ResourceError: Fewer are free.
+        """
+        free = shutil.disk_usage(self.state).free
+        if free < needed:
+            raise ResourceError(
+                f"this run needs {needed / 1e6:,.0f} MB in {self.state} and {free / 1e6:,.0f} MB are free",
+                "free some space or choose --out on another disk",
+                code="disk_full",
+            )

@@ -1,0 +1,31 @@
+"""The one loop, and what it needs: batches, caches, optimisers, schedules, checkpoints, trackers."""
+
+from underlay.train.activations import CachedRows as CachedRows
+from underlay.train.activations import UpperModel as UpperModel
+from underlay.train.activations import cache_activations as cache_activations
+from underlay.train.batching import plan_epoch as plan_epoch
+from underlay.train.batching import plan_sweep as plan_sweep
+from underlay.train.callbacks import Callback as Callback
+from underlay.train.callbacks import Observer as Observer
+from underlay.train.checkpoints import Checkpoints as Checkpoints
+from underlay.train.checkpoints import RunState as RunState
+from underlay.train.checkpoints import learning_tensors as learning_tensors
+from underlay.train.checkpoints import load_tensors as load_tensors
+from underlay.train.lock import run_lock as run_lock
+from underlay.train.loop import BatchMap as BatchMap
+from underlay.train.loop import Loop as Loop
+from underlay.train.loop import Plan as Plan
+from underlay.train.optimizers import OPTIMIZERS as OPTIMIZERS
+from underlay.train.optimizers import parameter_groups as parameter_groups
+from underlay.train.precision import choose_precision as choose_precision
+from underlay.train.probe import fit_head as fit_head
+from underlay.train.probe import sweep as sweep
+from underlay.train.rows import EncodedRows as EncodedRows
+from underlay.train.rows import Store as Store
+from underlay.train.rows import encode_store as encode_store
+from underlay.train.schedules import SCHEDULES as SCHEDULES
+from underlay.train.tracking import HistoryFile as HistoryFile
+from underlay.train.tracking import MLflow as MLflow
+from underlay.train.tracking import TensorBoard as TensorBoard
+from underlay.train.tracking import WeightsAndBiases as WeightsAndBiases
+from underlay.train.trainable import Trainable as Trainable

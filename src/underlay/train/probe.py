@@ -1,0 +1,88 @@
+"""Linear probe: a head fitted on frozen features, where fine-tuning then starts.
+
+Source: Kumar et al., Fine-Tuning can Distort Pretrained Features, ICLR 2022 (LP-FT).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from underlay.core import Batch, Model, Rows
+from underlay.train.batching import plan_sweep
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a frozen model says of many rows.
+
+    Args:
+        features: Pooled, `[N, D]`.
+        logits: By target, `[N, K]`.
+    """
+
+    features: Tensor
+    logits: dict[str, Tensor]
+
+
+def sweep(
+    model: Model,
+    rows: Rows,
+    *,
+    batch_tokens: int,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Features:
+    """Run the model over every row once, in eval mode; the answers come in the order of the rows."""
+    features: list[Tensor] = []
+    logits: dict[str, list[Tensor]] = {}
+    order: list[np.ndarray] = []
+    done, total = 0, int(rows.lengths.sum())
+    for picked in plan_sweep(rows.lengths, batch_tokens=batch_tokens, batch_rows=1024):
+        batch: Batch = rows.batch(picked.tolist()).map(lambda array: torch.from_numpy(array).to(device))
+        with torch.inference_mode():
+            output = model.encode(model.embed(batch.inputs), model.mask(batch.inputs))
+        features.append(output.features.float().cpu())
+        for target, values in output.logits.items():
+            logits.setdefault(target, []).append(values.float().cpu())
+        order.append(picked)
+        done += int(rows.lengths[picked].sum())
+        progress(done, total)
+    back = torch.from_numpy(np.argsort(np.concatenate(order), kind="stable"))
+    return Features(
+        torch.cat(features).index_select(0, back),
+        {target: torch.cat(parts).index_select(0, back) for target, parts in logits.items()},
+    )
+
+
+def fit_head(
+    head: nn.Module,
+    features: Tensor,
+    loss: Callable[[Tensor], Tensor],
+    *,
+    penalty: float = 1e-3,
+    steps: int = 100,
+) -> None:
+    """Fit `head` on fixed features with L-BFGS; its parameters change in place.
+
+    Args:
+        head: `[N, D] -> [N, K]`.
+        features: `[N, D]`.
+        loss: Logits `[N, K]` -> scalar.
+        penalty: On the squared weights; keeps a separable problem finite.
+        steps: Most iterations.
+    """
+    parameters: Sequence[nn.Parameter] = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.LBFGS(parameters, max_iter=steps, history_size=10, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss(head(features)) + penalty * torch.stack([p.square().sum() for p in parameters]).sum()
+        value.backward()
+        return value
+
+    head.eval()
+    optimizer.step(closure)
+    optimizer.zero_grad()

@@ -1,0 +1,137 @@
+"""Trackers as callbacks: TensorBoard, Weights & Biases, MLflow, and the run's own log."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from underlay.core import MissingExtra
+from underlay.train.callbacks import Observer
+
+
+class HistoryFile(Observer):
+    """The run's log: one JSON line a record, the same lines after a resumption as without one.
+
+    Args:
+        path: Rewritten from the checkpoint's history at the start, then appended to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_begin(self, step: int, history: list[dict[str, float]]) -> None:
+        """Write what the checkpoint knows; lines after it are of steps that will be done again."""
+        self.path.write_text("".join(json.dumps(record) + "\n" for record in history), encoding="utf-8")
+
+    def on_record(self, record: Mapping[str, float]) -> None:
+        """Append one line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(record)) + "\n")
+
+
+class TensorBoard(Observer):
+    """Scalars for `tensorboard --logdir`.
+
+    Args:
+        folder: Of the event files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.writer: Any = None
+
+    def on_begin(self, step: int, history: list[dict[str, float]]) -> None:
+        """Open the writer; points after `step` of an earlier process are purged."""
+        try:
+            from torch.utils.tensorboard.writer import SummaryWriter
+        except ImportError:
+            raise MissingExtra("track.tensorboard", "train") from None
+        self.writer = SummaryWriter(str(self.folder), purge_step=step + 1)
+
+    def on_record(self, record: Mapping[str, float]) -> None:
+        """One point a value."""
+        for name, value in scalars(record).items():
+            self.writer.add_scalar(name, value, int(record["step"]))
+
+    def on_end(self) -> None:
+        """Flush and close."""
+        self.writer.close()
+
+
+class WeightsAndBiases(Observer):
+    """A run of Weights & Biases; `WANDB_MODE=offline` keeps it on this machine.
+
+    Args:
+        folder: Where its files go.
+        name: Of the run.
+        config: What it was made with.
+    """
+
+    def __init__(self, folder: Path, *, name: str, config: Mapping[str, Any]) -> None:
+        self.folder, self.name, self.config = folder, name, dict(config)
+        self.run: Any = None
+
+    def on_begin(self, step: int, history: list[dict[str, float]]) -> None:
+        """Start or go on with the run of this name."""
+        try:
+            import wandb
+        except ImportError:
+            raise MissingExtra("track.wandb", "track") from None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.run = wandb.init(
+            project="underlay", name=self.name, id=self.name, resume="allow", dir=str(self.folder), config=self.config
+        )
+
+    def on_record(self, record: Mapping[str, float]) -> None:
+        """One row."""
+        self.run.log(scalars(record), step=int(record["step"]))
+
+    def on_end(self) -> None:
+        """Close the run."""
+        self.run.finish()
+
+
+class MLflow(Observer):
+    """A run of MLflow at `MLFLOW_TRACKING_URI`, or in `folder` where that is not set.
+
+    Args:
+        folder: Of the local store.
+        name: Of the run.
+        config: Its parameters.
+    """
+
+    def __init__(self, folder: Path, *, name: str, config: Mapping[str, Any]) -> None:
+        self.folder, self.name, self.config = folder, name, dict(config)
+        self.client: Any = None
+
+    def on_begin(self, step: int, history: list[dict[str, float]]) -> None:
+        """Start the run."""
+        try:
+            import mlflow
+        except ImportError:
+            raise MissingExtra("track.mlflow", "track") from None
+        self.client = mlflow
+        if not mlflow.environment_variables.MLFLOW_TRACKING_URI.get():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            mlflow.set_tracking_uri(f"sqlite:///{self.folder / 'mlflow.db'}")
+        mlflow.set_experiment("underlay")
+        mlflow.start_run(run_name=self.name)
+        mlflow.log_params({key: str(value)[:500] for key, value in self.config.items()})
+
+    def on_record(self, record: Mapping[str, float]) -> None:
+        """One point a value."""
+        self.client.log_metrics(scalars(record), step=int(record["step"]))
+
+    def on_end(self) -> None:
+        """Close the run."""
+        self.client.end_run()
+
+
+def scalars(record: Mapping[str, float]) -> dict[str, float]:
+    """Values by the name trackers show: losses of training, and everything of a validation.
+
+    >>> scalars({"step": 3, "loss": 0.5})
+    {'train/loss': 0.5}
+    """
+    prefix = "validation" if "epoch" in record else "train"
+    return {f"{prefix}/{name}": value for name, value in record.items() if name not in ("step", "epoch")}
