@@ -1,0 +1,14 @@
+"""Reading data sets, saying what they hold, checking and splitting them. Imports `core` only."""
+
+from underlay.data.inference import Inference as Inference
+from underlay.data.inference import infer_schema as infer_schema
+from underlay.data.opening import open_table as open_table
+from underlay.data.samples import SAMPLES as SAMPLES
+from underlay.data.samples import Sample as Sample
+from underlay.data.samples import export_sample as export_sample
+from underlay.data.samples import sample_info as sample_info
+from underlay.data.splits import Splits as Splits
+from underlay.data.splits import split as split
+from underlay.data.table import Table as Table
+from underlay.data.targets import TargetValues as TargetValues
+from underlay.data.targets import encode_targets as encode_targets

@@ -1,0 +1,145 @@
+"""What the columns mean, guessed where that is safe, asked where it is not."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from underlay.core import Column, DataError, MissingColumn, Schema, UsageError
+from underlay.data.profile import Profile, profile
+from underlay.data.table import Table
+from underlay.data.tasks import describe_target, infer_target
+
+TARGET_NAMES = frozenset(
+    "label labels target targets class classes category categories sentiment intent intents topic tag tags stars star"
+    " rating score polarity emotion toxicity spam y 标签 类别 分类 情感 评分".split()
+)
+INPUT_NAMES = {
+    "text": frozenset(
+        "text texts sentence review content body comment message tweet document utterance query question title"
+        " description 文本 内容 评论 句子 标题 正文".split()
+    ),
+    "image": frozenset(("image", "picture", "photo", "图片")),
+    "audio": frozenset(("audio", "recording", "sound", "音频")),
+    "series": frozenset(("series", "signal", "序列")),
+}
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A schema and the sentences that say how it came about."""
+
+    schema: Schema
+    notes: tuple[str, ...]
+
+
+def infer_schema(
+    table: Table,
+    *,
+    targets: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    task: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    weight: str | None = None,
+    extra: Sequence[str] = (),
+) -> Inference:
+    """Give the schema of a table; what the caller names is taken, the rest is guessed and said.
+
+    Args:
+        table: The training data.
+        targets: Columns to predict.
+        columns: Input column -> modality.
+        task: Of all targets: `binary`, `multiclass`, `multilabel` or `regression`.
+        group: Column whose rows stay in one split.
+        time: Column to split by time.
+        weight: Column with the importance of a row.
+        extra: Further columns that objectives ask for.
+
+    Raises:
+        MissingColumn: A named column is not there, or nothing can be the target.
+        UsageError: Several columns could be meant; the message lists them.
+        DataError: There are no rows, one label only, or more labels than a classifier can have.
+
+    >>> import pyarrow as pa
+    >>> table = Table(pa.table({"text": ["a fine film", "a dull one"], "label": ["yes", "no"]}))
+    >>> infer_schema(table).schema.target.labels
+    ('no', 'yes')
+    """
+    named = [*targets, *(columns or {}), *filter(None, (group, time, weight)), *extra]
+    for name in named:
+        table.column(name)
+    _require_distinct_roles(targets, columns or {})
+    if not len(table):
+        raise DataError(
+            f"{table.name} has a header ({', '.join(table.columns)}) and no rows", "add rows", code="no_rows"
+        )
+    free = {name: profile(table, name) for name in table.columns if name not in named}
+    target_names = tuple(targets) or (_guess_target(table, free),)
+    inputs = dict(columns or {}) or _guess_inputs(
+        table, {name: found for name, found in free.items() if name not in target_names}
+    )
+    found = tuple(infer_target(table, name, task=task) for name in target_names)
+    schema = Schema(
+        tuple(Column(name, modality) for name, modality in inputs.items()),
+        found,
+        group=group,
+        time=time,
+        weight=weight,
+        extra=tuple(extra),
+    )
+    return Inference(schema, _notes(table, schema))
+
+
+def _require_distinct_roles(targets: Sequence[str], columns: Mapping[str, str]) -> None:
+    both = [name for name in targets if name in columns]
+    if both:
+        raise UsageError(
+            f"the column {both[0]!r} is named as input and as target", "a model that reads its answer learns nothing"
+        )
+
+
+def _guess_target(table: Table, free: Mapping[str, Profile]) -> str:
+    named = [name for name, found in free.items() if name.strip().lower() in TARGET_NAMES and not found.empty]
+    likely = named or [name for name, found in free.items() if found.label_like]
+    if len(likely) == 1:
+        return likely[0]
+    if not likely:
+        raise MissingColumn("the target (pass --target COLUMN)", "label", table.columns)
+    raise UsageError(
+        f"{_count(len(likely))} columns could be the target: {', '.join(map(repr, likely))}",
+        f"pass {' or '.join(f'--target {name}' for name in likely)}",
+        code="ambiguous_target",
+    )
+
+
+def _guess_inputs(table: Table, free: Mapping[str, Profile]) -> dict[str, str]:
+    likely = {name: found.modality for name, found in free.items() if found.modality is not None}
+    named = {name: modality for name, modality in likely.items() if name.strip().lower() in INPUT_NAMES[modality]}
+    chosen = named or likely
+    if len(chosen) == 1:
+        return chosen
+    if not chosen:
+        raise MissingColumn("the input (pass --text COLUMN)", "text", table.columns)
+    first, second = list(chosen.items())[:2]
+    raise UsageError(
+        f"{_count(len(chosen))} columns could be the input: {', '.join(map(repr, chosen))}",
+        f"pass --{first[1]} {first[0]} or --{second[1]} {second[0]}, or both",
+        code="ambiguous_input",
+    )
+
+
+def _count(number: int) -> str:
+    return {2: "two", 3: "three", 4: "four"}.get(number, str(number))
+
+
+def _notes(table: Table, schema: Schema) -> tuple[str, ...]:
+    roles = {"group": schema.group, "time": schema.time, "weight": schema.weight}
+    used = [column.name for column in schema.columns] + [target.name for target in schema.targets]
+    used += [name for name in roles.values() if name] + list(schema.extra)
+    unused = [name for name in table.columns if name not in used]
+    return (
+        f"{len(table):,} rows of {table.name}",
+        *(f"input: {column.name!r}, read as {column.modality}" for column in schema.columns),
+        *(describe_target(table, target) for target in schema.targets),
+        *(f"{role}: {name!r}" for role, name in roles.items() if name),
+        *((f"not used: {', '.join(map(repr, unused))}",) if unused else ()),
+    )

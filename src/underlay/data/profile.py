@@ -1,0 +1,101 @@
+"""What one column looks like, from a bounded number of its rows."""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from underlay.data.table import Table, label_strings
+from underlay.data.targets import MISSING
+
+IMAGE_ENDINGS = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"))
+AUDIO_ENDINGS = frozenset((".wav", ".flac", ".ogg", ".mp3"))
+
+_ROWS = 20_000
+_LABELS = 500  # above that a column is not taken for labels unless it is named
+_ID_NAMES = frozenset(("id", "index", "idx", "uuid", "guid", "key", "document", "编号", "序号"))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a column could be.
+
+    Args:
+        empty: No cell holds anything.
+        modality: `text`, `image`, `audio` or `series` where it could be an input, else None.
+        label_like: It could be a target.
+    """
+
+    empty: bool
+    modality: str | None
+    label_like: bool
+
+
+def profile(table: Table, name: str) -> Profile:
+    """Look at up to 20 000 rows spread over the column."""
+    column = _sampled(table.column(name))
+    if _is_series(column.type):
+        return Profile(empty=False, modality="series", label_like=False)
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        labels = pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type)
+        return Profile(empty=False, modality=None, label_like=labels and not _is_id(name))
+    cells = [cell for cell in label_strings(column).to_pylist() if cell is not None and cell.strip() not in MISSING]
+    if not cells:
+        return Profile(empty=True, modality=None, label_like=False)
+    distinct = len(set(cells))
+    media = None if _is_id(name) or not _is_text(column.type) else _medium(cells)
+    repeats = distinct <= max(2, len(cells) // 2) and distinct <= _LABELS
+    return Profile(
+        empty=False, modality=media, label_like=repeats and media != "text" and not _is_id(name) and distinct > 1
+    )
+
+
+def _sampled(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if len(column) <= _ROWS:
+        return column
+    rows = np.linspace(0, len(column) - 1, _ROWS).astype(np.int64)
+    return pc.take(column, pa.array(rows))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_series(kind: pa.DataType) -> bool:
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            return True
+    return False
+
+
+def _is_id(name: str) -> bool:
+    lowered = name.strip().lower()
+    return lowered in _ID_NAMES or lowered.endswith(("_id", " id", "_key")) or not lowered
+
+
+def _medium(cells: list[str]) -> str | None:
+    endings = {PurePosixPath(cell).suffix.lower() for cell in cells}
+    if endings <= IMAGE_ENDINGS:
+        return "image"
+    if endings <= AUDIO_ENDINGS:
+        return "audio"
+    return "text" if _reads_like_text(cells) else None
+
+
+def _reads_like_text(cells: list[str]) -> bool:
+    """Words with spaces between them, or long runs of Chinese, Japanese, Korean; and mostly different cells."""
+    words = np.mean([len(cell.split()) + sum(ideographic(sign) for sign in cell[:50]) / 2 for cell in cells])
+    numbers = np.mean([cell.replace(".", "", 1).lstrip("+-").isdigit() for cell in cells])
+    return bool(words >= 2.5 and numbers < 0.5 and len(set(cells)) > len(cells) / 10)
+
+
+def ideographic(sign: str) -> bool:
+    """Whether a character belongs to a script written without spaces between words.
+
+    >>> [ideographic(sign) for sign in "a好"]
+    [False, True]
+    """
+    return "\u3040" <= sign <= "\u9fff" or "\uac00" <= sign <= "\ud7a3" or sign >= "\U00020000"

