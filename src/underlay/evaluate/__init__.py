@@ -1,10 +1,21 @@
 """How good a model is, how sure one can be of it, and a report that shows both."""
 
+from underlay.evaluate.baselines import Baseline as Baseline
+from underlay.evaluate.baselines import baselines as baselines
 from underlay.evaluate.calibration import Reliability as Reliability
 from underlay.evaluate.calibration import fit_temperature as fit_temperature
 from underlay.evaluate.calibration import negative_log_likelihood as negative_log_likelihood
 from underlay.evaluate.calibration import reliability as reliability
 from underlay.evaluate.calibration import to_probabilities as to_probabilities
+from underlay.evaluate.confusion import Confused as Confused
+from underlay.evaluate.confusion import Confusion as Confusion
+from underlay.evaluate.confusion import LabelFigures as LabelFigures
+from underlay.evaluate.confusion import confusion as confusion
+from underlay.evaluate.confusion import label_figures as label_figures
+from underlay.evaluate.examination import Calibration as Calibration
+from underlay.evaluate.examination import Examination as Examination
+from underlay.evaluate.examination import Opponent as Opponent
+from underlay.evaluate.examination import examine as examine
 from underlay.evaluate.interval import Interval as Interval
 from underlay.evaluate.interval import wilson as wilson
 from underlay.evaluate.measure import KEY_METRIC as KEY_METRIC
@@ -13,3 +24,11 @@ from underlay.evaluate.measure import Metric as Metric
 from underlay.evaluate.measure import decide as decide
 from underlay.evaluate.measure import difference as difference
 from underlay.evaluate.measure import measure as measure
+from underlay.evaluate.mistakes import Mistake as Mistake
+from underlay.evaluate.mistakes import confident_mistakes as confident_mistakes
+from underlay.evaluate.selective import RiskCoverage as RiskCoverage
+from underlay.evaluate.selective import risk_coverage as risk_coverage
+from underlay.evaluate.slices import Slice as Slice
+from underlay.evaluate.slices import slices as slices
+from underlay.evaluate.thresholds import choose_threshold as choose_threshold
+from underlay.evaluate.thresholds import choose_thresholds as choose_thresholds

@@ -32,7 +32,7 @@ def single_label(probabilities: np.ndarray, truth: np.ndarray, predictions: np.n
     brier = ((probabilities - hot) ** 2).sum(1) / (2 if labels == 2 else 1)
     found = {
         "accuracy": Statistic(right[:, None], lambda sums: sums[:, 0] / len(truth), proportion=True),
-        "macro_f1": Statistic(counts, lambda sums: macro_f1(sums)),
+        "macro_f1": Statistic(counts, macro_f1),
         "micro_f1": Statistic(right[:, None], lambda sums: sums[:, 0] / len(truth), proportion=True),
         "mcc": Statistic(counts, matthews, bounds=(-1.0, 1.0)),
         "log_loss": mean_of(-np.log(np.clip(probabilities[hot > 0], SMALLEST, None)), top=np.inf),

@@ -153,6 +153,7 @@ def difference(
     truth: np.ndarray,
     *,
     metric: str | None = None,
+    threshold: float | Sequence[float] | None = None,
     seed: int = 0,
     resamples: int = 1000,
 ) -> Interval:
@@ -166,11 +167,15 @@ def difference(
         other: Of the other model.
         truth: As in `measure`.
         metric: Its name; None: the task's key metric.
+        threshold: As `measure`, of the one model; the other decides by its likeliest label.
         seed: Of the resampling.
         resamples: How many.
     """
     name = metric or KEY_METRIC[target.task]
-    pair = {side: statistics(target, given, truth)[name] for side, given in (("one", scores), ("other", other))}
+    pair = {
+        "one": statistics(target, scores, truth, threshold=threshold)[name],
+        "other": statistics(target, other, truth)[name],
+    }
     rows = pair["one"].columns.shape[0]
     drawn = resampled_sums(pair, rows, seed=seed, resamples=resamples)
     values = {side: pair[side].finish(drawn[side]) for side in pair}
