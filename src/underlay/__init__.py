@@ -1,1 +1,31 @@
-"""From a labelled file to a fine-tuned model you can trust in production."""
+"""From a labelled file to a fine-tuned model you can trust in production.
+
+Names are imported when they are first used, so that `import underlay` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_DOORS = {
+    "Bundle": "underlay.bundle",
+    "UnderlayClassifier": "underlay.estimator",
+    "fit": "underlay.strategies",
+    "load": "underlay.strategies",
+}
+"""Public name -> the room whose door it comes from."""
+
+__all__ = ["Bundle", "UnderlayClassifier", "__version__", "fit", "load"]  # noqa: F822 - given by __getattr__
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("underlay")
+    if name not in _DOORS:
+        raise AttributeError(f"module 'underlay' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_DOORS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

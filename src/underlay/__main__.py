@@ -1,0 +1,5 @@
+"""`python -m underlay`: the command line."""
+
+from underlay.cli import main
+
+main()

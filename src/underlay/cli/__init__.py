@@ -1,0 +1,3 @@
+"""The command line: one file a command, no logic of its own."""
+
+from underlay.cli.main import main as main

@@ -1,0 +1,64 @@
+"""Answers of a bundle as the columns of a file."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from underlay.core import Schema, Target, UsageError
+
+if TYPE_CHECKING:
+    from underlay.bundle import Answers
+
+ERROR = "error"
+
+
+def answer_columns(answers: "Answers", schema: Schema, *, scores: bool) -> dict[str, list[Any]]:
+    """Give `prediction` and `confidence` of each row and, if asked, one column a label; None in bad rows.
+
+    With several targets each name begins with its target: `stars prediction`.
+
+    Args:
+        answers: For some rows.
+        schema: Of the bundle.
+        scores: Add the calibrated probability of every label.
+    """
+    columns: dict[str, list[Any]] = {}
+    bad = answers.problems.keys()
+    for target in schema.targets:
+        prefix = "" if len(schema.targets) == 1 else f"{target.name} "
+        predictions = [cell_of(value, target) for value in answers.predictions[target.name]]
+        columns[f"{prefix}prediction"] = _without(predictions, bad)
+        confidence = answers.confidence.get(target.name) if target.labels else None
+        if confidence is not None:
+            columns[f"{prefix}confidence"] = _without(confidence.tolist(), bad)
+        if scores and target.labels:
+            for position, label in enumerate(target.labels):
+                columns[f"{prefix}{label}"] = _without(answers.probabilities[target.name][:, position].tolist(), bad)
+    return columns
+
+
+def errors_of(answers: "Answers", rows: int) -> list[str | None]:
+    """The message of each bad row, None for the others."""
+    return [answers.problems[row].message if row in answers.problems else None for row in range(rows)]
+
+
+def cell_of(value: Any, target: Target) -> Any:
+    """A prediction as one cell; several labels are joined as in the training file."""
+    if target.task == "multilabel":
+        return target.separator.join(value)
+    return float(value) if target.task == "regression" else value
+
+
+def require_new(names: Iterable[str], present: Sequence[str]) -> None:
+    """Refuse to hide a column of the input under one of ours.
+
+    Raises:
+        UsageError: The input has a column of that name.
+    """
+    taken = [name for name in names if name in present]
+    if taken:
+        raise UsageError(f"the input already has the column {taken[0]!r}", "rename it and run again")
+
+
+def _without(values: Sequence[Any], bad: Iterable[int]) -> list[Any]:
+    hidden = set(bad)
+    return [None if row in hidden else value for row, value in enumerate(values)] if hidden else list(values)

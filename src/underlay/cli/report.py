@@ -1,0 +1,8 @@
+"""`underlay report`."""
+
+from underlay.cli.options import BundleFolder
+
+
+def report(bundle: BundleFolder) -> None:
+    """To come."""
+    raise NotImplementedError

@@ -1,0 +1,18 @@
+"""`underlay verify`: is a bundle what it was when it was sealed, and does it still answer as it did?"""
+
+from underlay.cli.options import BundleFolder, Json
+
+
+def verify(bundle: BundleFolder, json: Json = False) -> None:
+    """Check every file of a bundle against its manifest and replay its golden rows; exit 4 if one differs."""
+    from dataclasses import asdict
+
+    from underlay.bundle import verify as check
+    from underlay.cli.streams import put_json, results
+
+    found = check(bundle)
+    if json:
+        put_json(asdict(found))
+        return
+    facts = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in asdict(found).items())
+    results().print(f"{bundle} is intact ({facts})", markup=False)
