@@ -14,7 +14,7 @@ _DOORS = {
 }
 """Public name -> the room whose door it comes from."""
 
-__all__ = ["Bundle", "UnderlayClassifier", "__version__", "fit", "load"]  # noqa: F822 - given by __getattr__
+__all__ = ["Bundle", "UnderlayClassifier", "__version__", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:
