@@ -1,0 +1,1 @@
+"""The figures Underlay claims, each with the script that measures it: `python -m benchmarks`."""

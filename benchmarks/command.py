@@ -1,0 +1,105 @@
+"""Underlay as its user runs it: one command, the clock on the wall, the figures it reports."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class CommandFailed(Exception):
+    """`underlay` ended with another code than 0; its last lines are the message."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a `fit` left behind.
+
+    Args:
+        bundle: The folder.
+        seconds: Wall clock of the whole command: imports, checks, training, baselines, test, report.
+        summary: What `--json` said.
+    """
+
+    bundle: Path
+    seconds: float
+    summary: Mapping[str, Any]
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, float]]:
+        """Test figures with their intervals, by name."""
+        return find_metrics(self.summary)
+
+
+def fit(
+    train: Path, test: Path, *, recipe: Path, out: Path, seed: int, overrides: Sequence[str] = (), preset: str = ""
+) -> Fitted:
+    """Run `underlay fit` in a process of its own.
+
+    Raises:
+        CommandFailed: It did not end well.
+    """
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.rmtree(out.with_name(f"{out.name}.run"), ignore_errors=True)
+    words = ["fit", str(train), "--target", "label", "--text", "text", "--test", str(test), "--recipe", str(recipe)]
+    words += ["--out", str(out), "--seed", str(seed), "--json", "--quiet"]
+    words += [word for override in overrides for word in ("--set", override)]
+    words += ["--preset", preset] if preset else []
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "underlay", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=dict(os.environ),
+    )
+    seconds = time.monotonic() - began
+    if done.returncode != 0:
+        raise CommandFailed(f"underlay {' '.join(words)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
+    return Fitted(out, seconds, json.loads(done.stdout[done.stdout.index("{") :]))
+
+
+def find_metrics(summary: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
+    """The figures of the single target, however deep the summary keeps them.
+
+    Raises:
+        CommandFailed: There are none.
+    """
+    metrics: Any = summary.get("metrics", summary)
+    while isinstance(metrics, Mapping) and not any(_is_figure(value) for value in metrics.values()):
+        inner = [value for value in metrics.values() if isinstance(value, Mapping)]
+        if not inner:
+            break
+        metrics = inner[0]
+    if not isinstance(metrics, Mapping) or not metrics:
+        raise CommandFailed(f"no test figures in the summary {json.dumps(summary)[:500]}")
+    return metrics
+
+
+def _is_figure(value: Any) -> bool:
+    return isinstance(value, Mapping) and {"value", "low", "high"} <= set(value)
+
+
+def recipe_file(name: str) -> Path:
+    """The recipe of a benchmark."""
+    return RECIPES / f"{name}.yaml"
+
+
+def recipe_digest(path: Path, overrides: Sequence[str] = ()) -> str:
+    """Changes with the recipe: another recipe is another cell."""
+    return sha256(path.read_bytes() + "\n".join(overrides).encode()).hexdigest()[:12]
+
+
+def remove(fitted: Fitted) -> None:
+    """Free the disk: a bundle is 90 MB."""
+    shutil.rmtree(fitted.bundle, ignore_errors=True)
+    shutil.rmtree(fitted.bundle.with_name(f"{fitted.bundle.name}.run"), ignore_errors=True)

@@ -1,0 +1,49 @@
+"""What must hold and what we claim: the rows of the goals table that this folder measures."""
+
+from typing import NamedTuple
+
+
+class Goal(NamedTuple):
+    """One figure.
+
+    Args:
+        row: Its id in the table of goals.
+        what: In words.
+        benchmark: Whose records hold it.
+        value: Its name in their values.
+        floor: Must.
+        goal: What we aim to claim.
+        unit: `share`, `times` or `seconds` (less is better).
+    """
+
+    row: str
+    what: str
+    benchmark: str
+    value: str
+    floor: float
+    goal: float
+    unit: str = "share"
+
+    def holds(self, measured: float, bound: float) -> bool:
+        """Whether `measured` reaches `bound`."""
+        return measured <= bound if self.unit == "seconds" else measured >= bound
+
+
+GOALS = (
+    Goal("P1", "useful training FLOP rate over the GEMM rate, short texts", "P1-short", "ratio", 0.45, 0.60),
+    Goal("P1", "the same, 256 tokens", "P1-256", "ratio", 0.45, 0.60),
+    Goal("P2", "time to equal accuracy against Trainer defaults, short texts", "P2-short", "ratio", 1.5, 3.0, "times"),
+    Goal("P2", "the same, IMDb at 256 tokens", "P2-imdb", "ratio", 1.1, 1.5, "times"),
+    Goal("P2b", "the same against a tuned Trainer, short texts", "P2b-short", "ratio", 1.1, 1.5, "times"),
+    Goal("P2b", "the same against a tuned Trainer, IMDb at 256 tokens", "P2b-imdb", "ratio", 1.1, 1.2, "times"),
+    Goal("P4", "IMDb, 25,000 labels, accuracy", "P4", "accuracy", 0.90, 0.92),
+    Goal("P5", "IMDb, 3,000 labels, accuracy", "P5", "accuracy", 0.85, 0.87),
+    Goal("P7", "SST-2 dev accuracy", "P7", "accuracy", 0.900, 0.910),
+    Goal("P8", "Banking77, all labels, accuracy", "P8-full", "accuracy", 0.915, 0.925),
+    Goal("P8", "Banking77, 10 labels a class, accuracy", "P8-10", "accuracy", 0.83, 0.85),
+    Goal("P9", "CLINC150, in-scope accuracy with rejection", "P9", "accuracy", 0.945, 0.96),
+    Goal("P9", "CLINC150, out-of-scope recall", "P9", "out_of_scope_recall", 0.50, 0.55),
+    Goal("P10", "Financial PhraseBank, 50 % agree, 5-fold accuracy", "P10-50", "accuracy", 0.83, 0.855),
+    Goal("P10", "Financial PhraseBank, all agree, 5-fold accuracy", "P10-100", "accuracy", 0.96, 0.97),
+    Goal("P12", "8 labels a class, two classes: training time", "P12", "seconds", 30.0, 10.0, "seconds"),
+)
