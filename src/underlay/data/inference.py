@@ -9,13 +9,13 @@ from underlay.data.table import Table
 from underlay.data.tasks import describe_target, infer_target
 
 TARGET_NAMES = frozenset(
-    "label labels target targets class classes category categories sentiment intent intents topic tag tags stars star"
-    " rating score polarity emotion toxicity spam y 标签 类别 分类 情感 评分".split()
+    """label labels target targets class classes category categories sentiment intent intents topic tag tags star
+    stars rating score polarity emotion toxicity spam y 标签 类别 分类 情感 评分""".split()  # noqa: SIM905
 )
 INPUT_NAMES = {
     "text": frozenset(
-        "text texts sentence review content body comment message tweet document utterance query question title"
-        " description 文本 内容 评论 句子 标题 正文".split()
+        """text texts sentence review content body comment message tweet document utterance query question title
+        description 文本 内容 评论 句子 标题 正文""".split()  # noqa: SIM905
     ),
     "image": frozenset(("image", "picture", "photo", "图片")),
     "audio": frozenset(("audio", "recording", "sound", "音频")),

@@ -1,39 +1,75 @@
 """Anything a user may call DATA -> a table."""
 
+import os
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
-
-from underlay.core import DataError, UsageError
-from underlay.data.files import digest_of
+from underlay.core import DataError
+from underlay.data.columnar import read_arrow, read_parquet
+from underlay.data.delimited import read_delimited
+from underlay.data.files import kind_of, require_local, require_safe
+from underlay.data.folders import read_folder
+from underlay.data.frames import table_from_memory
+from underlay.data.hub import read_hub
+from underlay.data.json_lines import read_json_lines
 from underlay.data.samples import open_sample
-from underlay.data.table import Table, content_digest
+from underlay.data.table import Table
+
+_HINTS = {
+    ".xlsx": "save the sheet as CSV (UTF-8)",
+    ".ods": "save the sheet as CSV (UTF-8)",
+    ".json": "write one object a line and name it .jsonl",
+    ".txt": "name the format: .csv, .tsv or .jsonl",
+}
 
 
 def open_table(source: Any, *, cache: Path | None = None) -> Table:
-    """Read a data set; see INTERFACE for what can be named."""
+    """Give the table of a data set, in whatever form it comes.
+
+    Args:
+        source: A path to `.csv`, `.tsv`, `.jsonl`, `.parquet` or `.arrow` (also `.gz`, `.zst`) or to a folder of
+            class folders; `sample:NAME`; `hf:NAME`; a pandas, polars, Arrow or `datasets` table; `(X, y)` lists.
+        cache: Folder that keeps the converted rows of large files for the next run; without it they go to a
+            nameless file that vanishes with the process.
+
+    Raises:
+        DataError: It cannot be read; the message names file, line and what to do.
+        UsageError: It names another machine, or is nothing that holds data.
+        BundleRefused: It is a file that could run code when read.
+
+    >>> open_table({"text": ["a", "b"], "label": [0, 1]}).columns
+    ('text', 'label')
+    """
     if isinstance(source, Table):
         return source
-    if isinstance(source, str) and source.startswith("sample:"):
-        return open_sample(source.removeprefix("sample:"))
-    if isinstance(source, pa.Table):
-        return Table(source, digest=content_digest(source))
-    if isinstance(source, tuple) and len(source) == 2:
-        arrow = pa.table({"text": list(source[0]), "label": list(source[1])})
-        return Table(arrow, digest=content_digest(arrow))
-    path = Path(source)
-    if not path.exists():
-        raise DataError(f"there is no file {path}", "check the path", code="not_found")
-    if path.suffix == ".parquet":
-        arrow = pq.read_table(path)
-    elif path.suffix == ".csv":
-        with path.open("rb") as file:
-            names = file.readline().decode("utf-8-sig").strip().split(",")
-        convert = pacsv.ConvertOptions(column_types={name: pa.string() for name in names})
-        arrow = pacsv.read_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=convert)
-    else:
-        raise UsageError(f"cannot read {path.name}", "csv, parquet")
-    return Table(arrow, name=path.name, digest=digest_of(path), folder=path.parent, source=path)
+    if not isinstance(source, str | os.PathLike):
+        return table_from_memory(source)
+    named = str(source)
+    if named.startswith("sample:"):
+        return open_sample(named.removeprefix("sample:"))
+    if named.startswith("hf:"):
+        return read_hub(named.removeprefix("hf:"))
+    require_local(named)
+    return _read_path(Path(source).expanduser(), cache)
+
+
+def _read_path(path: Path, cache: Path | None) -> Table:
+    if path.is_dir():
+        return read_folder(path)
+    require_safe(path)
+    if not path.stat().st_size:
+        raise DataError(f"{path.name} is empty", "it needs column names and rows", code="empty_file")
+    kind = kind_of(path)
+    if kind in (".csv", ".tsv"):
+        return read_delimited(path, cache=cache)
+    if kind in (".jsonl", ".ndjson"):
+        return read_json_lines(path, cache=cache)
+    if kind == ".parquet":
+        return read_parquet(path, cache=cache)
+    if kind in (".arrow", ".feather"):
+        return read_arrow(path)
+    raise DataError(
+        f"{path.name} is no data file that is read here",
+        _HINTS.get(kind, "name it .csv, .tsv, .jsonl, .parquet or .arrow (also .gz, .zst), by what it holds"),
+        code="file_kind",
+    )

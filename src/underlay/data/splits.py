@@ -47,7 +47,7 @@ def split(
         n: Rows.
         strategy: `stratified` keeps each label's share (a label's first row goes to training, so a label
             with one row is never tested); `group` keeps the rows of one group together; `time` puts the
-            latest rows into test, those before into validation.
+            latest rows into test, those before into validation; rows of one instant stay together.
         labels: Class index of each row, for `stratified`; negative ones (unlabelled) go to training.
         groups: For `group`; rows without one (None) are groups of their own.
         times: For `time`; anything that sorts.
@@ -77,7 +77,8 @@ def split(
     parts = [np.flatnonzero(assignment == part).astype(np.int64) for part in range(3)]
     if n and not len(parts[0]):
         raise DataError(f"of {n} rows none is left for training", "lower data.split.validation and data.split.test")
-    return Splits(*parts, strategy=strategy, notes=_notes(parts, validation, test))
+    train, validated, tested = parts
+    return Splits(train, validated, tested, strategy, _notes(parts, validation, test))
 
 
 def _require_shares(validation: float, test: float) -> None:
@@ -134,7 +135,7 @@ def _stratified(labels: np.ndarray, validation: float, test: float, seed: int) -
 def _shares(sizes: np.ndarray, total: int, room: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Divide `total` by `sizes`, largest remainder first, none above its room."""
     exact = sizes * (total / max(int(sizes.sum()), 1))
-    given = np.minimum(np.floor(exact).astype(np.int64), room)
+    given: np.ndarray = np.minimum(np.floor(exact).astype(np.int64), room)
     ties = rng.random(len(sizes))
     for position in np.lexsort((ties, given - exact)):
         if given.sum() >= total:
@@ -169,7 +170,7 @@ def _grouped(codes: np.ndarray, validation: float, test: float, seed: int) -> np
                 filled[number] += int(sizes[group])
                 left -= 1
                 break
-    return part[codes] if len(codes) else np.zeros(0, np.int8)
+    return np.asarray(part[codes], dtype=np.int8)
 
 
 def _small(sizes: np.ndarray, group: int) -> bool:
@@ -177,7 +178,7 @@ def _small(sizes: np.ndarray, group: int) -> bool:
 
 
 def _by_time(times: Sequence[Any] | np.ndarray, validation: float, test: float) -> np.ndarray:
-    """Rows of one instant stay together, in the later part: nothing in training is younger than what is tested."""
+    """Rows of one instant stay together, in the earlier part: all of training is older than all that is tested."""
     if any(value is None or value != value for value in times):
         raise DataError("a split by time needs a time in every row", "fill the missing ones or split by stratified")
     try:

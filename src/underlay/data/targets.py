@@ -114,7 +114,8 @@ def _parsed(table: Table, target: Target, names: pa.ChunkedArray) -> np.ndarray:
             "correct it, or empty the cell to set the row aside",
             code="not_a_number",
         )
-    return np.array([np.nan if value is None else value for value in numbers], dtype=np.float64)[codes]
+    parsed = np.array([np.nan if value is None else value for value in numbers], dtype=np.float64)
+    return np.asarray(parsed[codes])
 
 
 def number(text: str) -> float | None:
