@@ -1,0 +1,105 @@
+"""Raw rows -> logits: encoded, batched by length under a budget, and put back in order."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from underlay.bundle.backends import Backend
+from underlay.core import Encoded, Modality, RowProblem, UsageError
+
+CHUNK = 8_192
+"""Rows encoded at a time, so that a long file needs no more memory than a short one."""
+
+BATCH_POSITIONS = 8_192
+"""Padded positions of a batch: enough to keep two cores busy, few enough to stay in cache."""
+
+BATCH_ROWS = 256
+
+
+def count_rows(rows: Mapping[str, Sequence[Any]], columns: Sequence[str]) -> int:
+    """How many rows the columns have.
+
+    Raises:
+        UsageError: Columns are missing, or of different lengths.
+    """
+    missing = [column for column in columns if column not in rows]
+    if missing:
+        raise UsageError(
+            f"the model reads the columns {list(columns)}; {missing} are missing", f"there is {list(rows)}"
+        )
+    counts = {column: len(rows[column]) for column in columns}
+    if len(set(counts.values())) > 1:
+        raise UsageError(f"the columns differ in length: {counts}", "give one value a row and column")
+    return next(iter(counts.values()), 0)
+
+
+def run_rows(
+    rows: Mapping[str, Sequence[Any]], modalities: Mapping[str, Modality], backend: Backend, outputs: Mapping[str, int]
+) -> tuple[dict[str, np.ndarray], dict[int, RowProblem]]:
+    """Logits `[N, K]` by target, NaN where a row cannot be used, and why it cannot.
+
+    Args:
+        rows: Raw values by column.
+        modalities: By column.
+        backend: What computes.
+        outputs: K by target.
+    """
+    count = count_rows(rows, list(modalities))
+    logits = {target: np.full((count, width), np.nan, dtype=np.float32) for target, width in outputs.items()}
+    problems: dict[int, RowProblem] = {}
+    for first in range(0, count, CHUNK):
+        usable, encoded, found = _encode(rows, modalities, range(first, min(first + CHUNK, count)))
+        problems |= found
+        lengths = np.array([_length(row, modalities) for row in encoded], dtype=np.int64)
+        for batch in batches(lengths):
+            inputs = {
+                column: modality.collate([encoded[i][column] for i in batch]) for column, modality in modalities.items()
+            }
+            for target, values in backend.run(inputs).items():
+                logits[target][[usable[i] for i in batch]] = values
+    return logits, problems
+
+
+def batches(lengths: np.ndarray) -> Iterator[list[int]]:
+    """Row numbers in batches of like length, each within `BATCH_POSITIONS` padded positions, or one row.
+
+    >>> [len(batch) for batch in batches(np.array([5000, 3, 4000, 3000]))]
+    [2, 1, 1]
+    """
+    batch: list[int] = []
+    for row in np.argsort(lengths, kind="stable"):
+        # Sorted upwards, the newest row is the longest.
+        if batch and (len(batch) >= BATCH_ROWS or (len(batch) + 1) * lengths[row] > BATCH_POSITIONS):
+            yield batch
+            batch = []
+        batch.append(int(row))
+    if batch:
+        yield batch
+
+
+def _encode(
+    rows: Mapping[str, Sequence[Any]], modalities: Mapping[str, Modality], numbers: range
+) -> tuple[list[int], list[dict[str, Encoded]], dict[int, RowProblem]]:
+    """The usable row numbers, their arrays by column, and the problems of the others."""
+    by_column = {
+        column: modality.encode_many([rows[column][i] for i in numbers]) for column, modality in modalities.items()
+    }
+    usable, encoded, problems = [], [], {}
+    for place, number in enumerate(numbers):
+        row: dict[str, Encoded] = {}
+        for column, values in by_column.items():
+            value = values[place]
+            if isinstance(value, RowProblem):
+                message = value.message if len(modalities) == 1 else f"column {column!r}: {value.message}"
+                problems[number] = RowProblem(value.code, message)
+                break
+            row[column] = value
+        else:
+            usable.append(number)
+            encoded.append(row)
+    return usable, encoded, problems
+
+
+def _length(row: Mapping[str, Encoded], modalities: Mapping[str, Modality]) -> int:
+    return sum(modality.length(row[column]) for column, modality in modalities.items())

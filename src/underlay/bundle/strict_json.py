@@ -1,0 +1,96 @@
+"""JSON without the things parsers disagree on: double keys, NaN, half characters, bottomless nesting."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from underlay.core import BundleRefused
+
+DEPTH = 32
+
+
+def parse(data: bytes, name: str) -> Any:
+    """The value of a JSON file.
+
+    Args:
+        data: The file.
+        name: For the message.
+
+    Raises:
+        BundleRefused: `json`: not UTF-8, not JSON, double keys, NaN or infinity, nested too deep.
+
+    >>> parse(b'{"a": 1}', "config.json")
+    {'a': 1}
+    """
+    try:
+        text = data.decode("utf-8")
+        _check_depth(text, name)
+        return json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        raise BundleRefused(f"{name} is not strict JSON: {error}", "restore the bundle", code="json") from error
+
+
+def dump(value: Any) -> bytes:
+    """JSON of plain data; NaN and infinite figures, which JSON does not have, become null.
+
+    >>> dump({"a": float("nan")})
+    b'{\\n "a": null\\n}'
+    """
+    return json.dumps(_plain(value), ensure_ascii=False, indent=1, allow_nan=False).encode("utf-8", "strict")
+
+
+def dump_line(value: Any) -> bytes:
+    """JSON of plain data on one line, with its end."""
+    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False).encode("utf-8", "strict") + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy numbers and arrays
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _check_depth(text: str, name: str) -> None:
+    """Before the parser, which descends by recursion."""
+    depth, inside, skip = 0, False, False
+    if text.count("[") + text.count("{") <= DEPTH:
+        return
+    for character in text:
+        if skip:
+            skip = False
+        elif inside:
+            skip, inside = character == "\\", character != '"'
+        elif character == '"':
+            inside = True
+        elif character in "[{":
+            depth += 1
+            if depth > DEPTH:
+                raise ValueError(f"nested deeper than {DEPTH} in {name}")
+        elif character in "]}":
+            depth -= 1
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large for a number")
+    return number
