@@ -42,7 +42,9 @@ def errors_of(answers: "Answers", rows: int) -> list[str | None]:
 
 
 def cell_of(value: Any, target: Target) -> Any:
-    """A prediction as one cell; several labels are joined as in the training file."""
+    """A prediction as one cell, None for none; several labels are joined as in the training file."""
+    if value is None:
+        return None
     if target.task == "multilabel":
         return target.separator.join(value)
     return float(value) if target.task == "regression" else value
