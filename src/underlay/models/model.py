@@ -45,6 +45,10 @@ class SignalModel(nn.Module):
         """The stem of an input column."""
         return cast("Stem", self.stems[safe_key(column)])
 
+    def head(self, target: str) -> nn.Module:
+        """The head of a target, `[B, D] -> [B, K]`."""
+        return self.heads[safe_key(target)]
+
     def embed(self, inputs: Inputs) -> Tensor:
         """The continuous input `[B, L, D]`; several columns stand one after the other along L."""
         parts = [self.stem(column)(inputs[column]) for column in self.columns]

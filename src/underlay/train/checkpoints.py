@@ -13,7 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from underlay.core import CheckpointRefused
-from underlay.core.durable import publish_folder, write_file
+from underlay.core.durable import publish_folder, resource_errors, staging
 from underlay.objectives import State
 
 KEEP = 2
@@ -82,9 +82,6 @@ class Checkpoints:
     def save(self, module: nn.Module, optimizer: torch.optim.Optimizer, state: RunState) -> Path:
         """Write one, sync it, make it visible by one rename; then drop all but the newest `KEEP`."""
         final = self.folder / f"step-{state.progress.step:09d}"
-        staging = self.folder / f".{final.name}.part"
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
         tensors, groups = _flatten_optimizer(optimizer)
         files = {
             "parameters.safetensors": save(learning_tensors(module)),
@@ -95,11 +92,13 @@ class Checkpoints:
                 {"progress": asdict(state.progress), "groups": groups, "terms": sorted(state.terms)}
             ),
         }
-        for name, data in files.items():
-            write_file(staging / name, data)
         digests = {name: sha256(data).hexdigest() for name, data in files.items()}
-        write_file(staging / "manifest.json", _json({"format": 1, "files": digests}))
-        publish_folder(staging, final, replace=True)
+        with staging(final) as folder:
+            with resource_errors(folder):
+                for name, data in files.items():
+                    (folder / name).write_bytes(data)
+                (folder / "manifest.json").write_bytes(_json({"format": 1, "files": digests}))
+            publish_folder(folder, final, replace=True)
         for old in self._newest_first()[KEEP:]:
             shutil.rmtree(old, ignore_errors=True)
         return final
@@ -125,6 +124,11 @@ class Checkpoints:
                 "start the run again with --force",
             )
         return None
+
+    @property
+    def begun(self) -> bool:
+        """Whether a checkpoint was ever written, valid or not."""
+        return bool(self._newest_first())
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"), reverse=True)

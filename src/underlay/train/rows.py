@@ -71,17 +71,20 @@ def _write(folder: Path, modality: Modality, values: Iterator[Any]) -> None:
     lengths: list[int] = []
     problems: dict[int, tuple[str, str]] = {}
     while chunk := list(islice(values, CHUNK)):
-        answers = modality.encode_many(chunk)
+        answers, before = modality.encode_many(chunk), len(lengths)
         for answer in answers:
             if isinstance(answer, RowProblem):
                 problems[len(lengths)] = (answer.code, answer.message)
             lengths.append(0 if isinstance(answer, RowProblem) else modality.length(answer))
-        for name in sorted({name for answer in answers if isinstance(answer, dict) for name in answer}):
-            parts = [answer[name] if isinstance(answer, dict) else None for answer in answers]
-            dtypes[name] = next(part.dtype for part in parts if part is not None)
-            counts.setdefault(name, []).append(np.array([0 if part is None else len(part) for part in parts]))
+        for name in {name for answer in answers if isinstance(answer, dict) for name in answer} - set(dtypes):
+            dtypes[name] = next(answer[name].dtype for answer in answers if isinstance(answer, dict))
+            counts[name] = [np.zeros(before, np.int64)]
+        for name, dtype in dtypes.items():
+            empty = np.zeros(0, dtype)
+            parts = [answer[name] if isinstance(answer, dict) else empty for answer in answers]
+            counts[name].append(np.array([len(part) for part in parts]))
             with (folder / f"{name}.raw").open("ab") as file:
-                file.write(np.concatenate([part for part in parts if part is not None]).tobytes())
+                file.write(np.concatenate(parts).tobytes())
     for name, dtype in dtypes.items():
         _finish(folder, name, dtype, np.concatenate(counts[name]))
     np.save(folder / "lengths.npy", np.array(lengths, dtype=np.int64))

@@ -1,0 +1,234 @@
+"""One training run with one seed: freeze, probe, cache, loop; gives back a model with its best weights."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from underlay.core import Batch, Output, Rows, Schema, stream
+from underlay.models import SignalModel
+from underlay.objectives import Objective, Step, build_objective
+from underlay.strategies.listening import Say
+from underlay.strategies.recipe import Recipe
+from underlay.strategies.resolve import PROBE_ROWS
+from underlay.strategies.validation import validation_score
+from underlay.train import (
+    BatchMap,
+    Callback,
+    CachedRows,
+    Checkpoints,
+    EncodedRows,
+    HistoryFile,
+    Loop,
+    MLflow,
+    Observer,
+    OPTIMIZERS,
+    Plan,
+    RunState,
+    TensorBoard,
+    Trainable,
+    UpperModel,
+    WeightsAndBiases,
+    cache_activations,
+    fit_head,
+    parameter_groups,
+    sweep,
+)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What one run gave.
+
+    Args:
+        model: With the weights of the best validation, in eval mode.
+        state: Counters and history.
+        validation_logits: By target, of the validation rows in their order, in scaled units.
+    """
+
+    model: SignalModel
+    state: RunState
+    validation_logits: dict[str, np.ndarray]
+
+
+def learn(
+    model: SignalModel,
+    rows: tuple[EncodedRows, EncodedRows],
+    *,
+    recipe: Recipe,
+    schema: Schema,
+    objective: Objective,
+    folder: Path,
+    say: Say,
+    callbacks: Sequence[Callback] = (),
+    batch_maps: Sequence[BatchMap] = (),
+) -> Learned:
+    """Train `model` on the first of `rows`, choosing by the second.
+
+    Args:
+        model: Weights loaded; changed in place.
+        rows: Training and validation.
+        recipe: Resolved.
+        schema: Targets.
+        objective: What is minimised.
+        folder: Of this run's state.
+        say: Told what happens.
+        callbacks: Further observers.
+        batch_maps: Changes to batches.
+    """
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=recipe.train.precision)
+    checkpoints = Checkpoints(folder / "checkpoints")
+    freeze(model, recipe.train.freeze)
+    model.eval()
+    if recipe.train.probe and not checkpoints.begun:
+        say.phase("probe", "fitting the head on the frozen model")
+        probe(model, rows[0], schema=schema, recipe=recipe, say=say)
+    learner, train, validation = _views(model, rows, recipe, folder, say)
+    settings = recipe.train
+    optimizer = OPTIMIZERS[settings.optimizer](
+        parameter_groups(
+            learner,
+            layer_of=lambda name: model.layer_of(name.removeprefix("model.")),
+            depth=model.depth,
+            learning_rate=float(settings.learning_rate),
+            head_factor=settings.head_factor,
+            layer_decay=settings.layer_decay,
+            weight_decay=settings.weight_decay,
+        )
+    )
+    sweep_tokens = max(settings.batch_tokens, 8192)
+
+    def validate() -> tuple[list[float], dict[str, float]]:
+        found = sweep(learner, validation, batch_tokens=sweep_tokens, device=accelerator.device)
+        return validation_score(schema, found.logits, _targets(validation))
+
+    say.phase("train", f"training on {len(rows[0]):,} rows, choosing by {len(rows[1]):,}")
+    state = Loop(
+        Trainable(learner, objective),
+        train,
+        optimizer,
+        learning_rate=float(settings.learning_rate),
+        plan=_plan(recipe),
+        validate=validate,
+        checkpoints=checkpoints,
+        callbacks=[*_trackers(recipe, folder), _Progress(say), *callbacks],
+        batch_maps=batch_maps,
+        accelerator=accelerator,
+    ).run()
+    for refused in checkpoints.refused:
+        say.warning(f"a damaged checkpoint was passed over: {refused}")
+    model.to("cpu").eval()
+    learner.eval()
+    logits = sweep(learner, validation, batch_tokens=sweep_tokens).logits
+    return Learned(model, state, {target: values.numpy() for target, values in logits.items()})
+
+
+def freeze(model: SignalModel, layers: int) -> None:
+    """Stop the lowest `layers` from learning; 1 is the stem alone."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(model.layer_of(name) >= layers)
+
+
+def probe(model: SignalModel, rows: EncodedRows, *, schema: Schema, recipe: Recipe, say: Say) -> None:
+    """Fit the heads alone on features of at most `PROBE_ROWS` rows, for fine-tuning to start from."""
+    order = stream(recipe.seed, "probe").permutation(len(rows))[:PROBE_ROWS]
+    chosen = rows.select(rows.rows[np.sort(order)])
+    found = sweep(
+        model,
+        chosen,
+        batch_tokens=8192,
+        progress=lambda done, total: say.progress("probe", done=done / total),
+    )
+    batch = Batch({}, {name: torch.from_numpy(values) for name, values in _targets(chosen).items()})
+    for target in schema.targets:
+        term = build_objective(None, schema_targets=[target])
+
+        def loss(logits: Tensor, name: str = target.name, term: Objective = term) -> Tensor:
+            output = Output(found.features, found.features, {name: logits})
+            return term(term.init(model), Step(batch, found.features, output, model, 0)).total
+
+        torch.manual_seed(recipe.seed)
+        fit_head(model.head(target.name), found.features, loss)
+
+
+def _views(
+    model: SignalModel, rows: tuple[EncodedRows, EncodedRows], recipe: Recipe, folder: Path, say: Say
+) -> tuple[nn.Module, Rows, Rows]:
+    """The module that learns and the rows it reads: all of the model, or the layers above a cache."""
+    start = recipe.train.freeze - 1
+    if not recipe.train.cache or start < 1:
+        return model, *rows
+    say.phase("cache", f"computing the {start} frozen layers once")
+    cached: list[CachedRows] = []
+    for part, chosen in zip(("train", "validation"), rows, strict=True):
+        cached.append(
+            cache_activations(
+                model,
+                chosen,
+                stop=start,
+                folder=folder / f"activations-{part}",
+                batch_tokens=8192,
+                progress=lambda done, total: say.progress("cache", done=done / total),
+            )
+        )
+    return UpperModel(model, start), *cached
+
+
+def _plan(recipe: Recipe) -> Plan:
+    settings = recipe.train
+    return Plan(
+        seed=recipe.seed,
+        epochs=settings.epochs,
+        batch_tokens=settings.batch_tokens,
+        batch_rows=settings.batch_rows,
+        accumulate=settings.accumulate,
+        schedule=settings.schedule,
+        warmup=settings.warmup,
+        clip=settings.clip,
+        early_stopping=settings.early_stopping,
+        checkpoint_every=settings.checkpoint_every,
+        nan_retries=settings.nan_retries,
+        time_limit=settings.time_limit,
+    )
+
+
+def _targets(rows: Rows) -> dict[str, np.ndarray]:
+    chosen = rows.rows if isinstance(rows, CachedRows) else rows
+    assert isinstance(chosen, EncodedRows)
+    return {name: values[chosen.rows] for name, values in chosen.targets.items()}
+
+
+def _trackers(recipe: Recipe, folder: Path) -> list[Callback]:
+    config: Mapping[str, Any] = recipe.model_dump(mode="json")["train"]
+    name = f"{folder.resolve().parent.name}-{recipe.seed}"
+    trackers: list[Callback] = [HistoryFile(folder / "history.jsonl")]
+    if recipe.track.tensorboard:
+        trackers.append(TensorBoard(folder / "tensorboard"))
+    if recipe.track.wandb:
+        trackers.append(WeightsAndBiases(folder / "wandb", name=name, config=config))
+    if recipe.track.mlflow:
+        trackers.append(MLflow(folder / "mlflow", name=name, config=config))
+    return trackers
+
+
+class _Progress(Observer):
+    """Passes every step on to whoever listens."""
+
+    def __init__(self, say: Say) -> None:
+        self.say = say
+
+    def on_step(self, step: int, record: Mapping[str, float]) -> bool:
+        """Tell loss, rate and time left."""
+        self.say.progress("train", step=step, **record)
+        return False
+
+    def on_record(self, record: Mapping[str, float]) -> None:
+        """Tell each validation."""
+        if "epoch" in record:
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in record.items() if name not in ("step", "epoch"))
+            self.say.note(f"epoch {int(record['epoch'])}: validation {shown}")

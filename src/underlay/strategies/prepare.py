@@ -1,0 +1,276 @@
+"""From a data file to rows a loop can draw from: read, infer, set aside, split, fit the modalities, encode."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from underlay.core import DataError, Modality, RecipeError, Schema, Target, stream
+from underlay.data import Splits, Table, TargetValues, encode_targets, infer_schema, open_table, split
+from underlay.modalities import MODALITIES
+from underlay.models import Backbone
+from underlay.strategies.listening import Say
+from underlay.strategies.recipe import Recipe
+from underlay.train import EncodedRows, encode_store
+
+SCALE_FLOOR = 1e-12
+"""A regression target that never varies is divided by 1 instead."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set whose rows are known by number.
+
+    Args:
+        table: Training data; validation rows are among its rows, test rows too unless `test_table` is given.
+        test_table: Test data of its own, or None.
+        schema: Of both.
+        targets: By target, of `table`.
+        test_targets: By target, of the table that test rows come from.
+        splits: Row numbers; `test` counts within `test_table` where there is one.
+        set_aside: Rows without a usable target or input, and why.
+        scales: Regression target -> (mean, scale) of the training rows.
+    """
+
+    table: Table
+    test_table: Table | None
+    schema: Schema
+    targets: Mapping[str, np.ndarray]
+    test_targets: Mapping[str, np.ndarray]
+    splits: Splits
+    set_aside: Mapping[str, int]
+    scales: Mapping[str, tuple[float, float]]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of each source."""
+        digests = {"training": self.table.digest}
+        return digests if self.test_table is None else {**digests, "test": self.test_table.digest}
+
+    @property
+    def tests_on(self) -> Table:
+        """Where test rows come from."""
+        return self.test_table or self.table
+
+    def values(self, part: str, column: str) -> list[Any]:
+        """Raw values of one column of `train`, `validation` or `test` rows."""
+        table = self.tests_on if part == "test" else self.table
+        return table.values(column, getattr(self.splits, part))
+
+    def truth(self, part: str, target: str) -> np.ndarray:
+        """Targets of `train`, `validation` or `test` rows, in the target's own units."""
+        values = self.test_targets if part == "test" else self.targets
+        return values[target][getattr(self.splits, part)]
+
+    def scaled(self, targets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Regression targets with the training rows' mean 0 and variance 1; the others as they are."""
+        return {
+            name: ((values - self.scales[name][0]) / self.scales[name][1]).astype(np.float32)
+            if name in self.scales
+            else values
+            for name, values in targets.items()
+        }
+
+
+def read(source: Any, recipe: Recipe, *, test: Any = None, cache: Path, say: Say) -> Prepared:
+    """Read, infer the schema, encode the targets and split.
+
+    Raises:
+        DataError: More than half of the rows have no usable target, or a part of the split is empty.
+    """
+    data = recipe.data
+    table = open_table(source, cache=cache)
+    names = (data.target,) if isinstance(data.target, str) else tuple(data.target or ())
+    inferred = infer_schema(
+        table,
+        targets=names,
+        columns=data.columns,
+        task=data.task,
+        group=data.group,
+        time=data.time,
+        weight=data.weight,
+        extra=data.extra,
+    )
+    schema = inferred.schema
+    for note in (*table.notes, *inferred.notes):
+        say.note(note)
+    encoded = {target.name: encode_targets(table, target) for target in schema.targets}
+    usable = ~np.any([values.missing for values in encoded.values()], axis=0)
+    _require_most(table, usable, "target")
+    test_table = open_table(test, cache=cache) if test is not None else None
+    test_encoded = {t.name: encode_targets(test_table, t) for t in schema.targets} if test_table else encoded
+    splits = _split(table, schema, encoded, np.flatnonzero(usable), recipe, has_test=test_table is not None)
+    if test_table is not None:
+        answered = ~np.any([values.missing for values in test_encoded.values()], axis=0)
+        splits = replace(splits, test=np.flatnonzero(answered))
+    for note in splits.notes:
+        say.note(note)
+    return Prepared(
+        table,
+        test_table,
+        schema,
+        {name: values.values for name, values in encoded.items()},
+        {name: values.values for name, values in test_encoded.items()},
+        splits,
+        {"no usable target": int((~usable).sum())} if not usable.all() else {},
+        {t.name: _scale(encoded[t.name].values[splits.train]) for t in schema.targets if t.task == "regression"},
+    )
+
+
+def fit_modalities(prepared: Prepared, backbone: Backbone, recipe: Recipe, *, say: Say) -> dict[str, Modality]:
+    """One fitted modality a column, from the training rows alone."""
+    fitted = {}
+    for column in prepared.schema.columns:
+        kind = MODALITIES[column.modality]
+        options = {"max_length": recipe.model.max_length, "long": recipe.model.long}
+        fresh = kind.create(assets=backbone.assets, limit=backbone.limit, options=options)
+        values = column_values(prepared.table, column.name, prepared.splits.train)
+        modality = fresh.fit(values, stream(recipe.seed, f"modality/{column.name}"))
+        for warning in modality.facts().get("warnings", ()):
+            say.warning(f"column {column.name!r}: {warning}")
+        fitted[column.name] = modality
+    return fitted
+
+
+def encode(
+    prepared: Prepared, modalities: Mapping[str, Modality], *, cache: Path, say: Say
+) -> tuple[Prepared, EncodedRows, EncodedRows, EncodedRows]:
+    """Encode every row once; rows whose value cannot be used leave the split and are counted.
+
+    Gives the data set without them, and the rows of training, validation and test.
+    """
+    main = _stores(prepared.table, modalities, cache)
+    tests = _stores(prepared.test_table, modalities, cache) if prepared.test_table is not None else main
+    good, good_test = (
+        np.all([store.lengths > 0 for store in stores.columns.values()], axis=0) for stores in (main, tests)
+    )
+    _require_most(prepared.table, good, "input")
+    splits = prepared.splits
+    kept = replace(
+        splits,
+        train=splits.train[good[splits.train]],
+        validation=splits.validation[good[splits.validation]],
+        test=splits.test[good_test[splits.test]],
+    )
+    lost = sum(map(len, (splits.train, splits.validation, splits.test))) - sum(
+        map(len, (kept.train, kept.validation, kept.test))
+    )
+    if lost:
+        first = next(iter({**main.columns, **tests.columns}.values())).problems
+        reason = next((problem.message for problem in first.values()), "no usable value")
+        say.warning(f"{lost:,} rows set aside: {reason}")
+    aside = {**prepared.set_aside, **({"no usable input": lost} if lost else {})}
+    prepared = replace(prepared, splits=kept, set_aside=aside)
+    main = replace(main, targets=prepared.scaled(prepared.targets), extra=_extra(prepared))
+    tests = replace(tests, targets=prepared.scaled(prepared.test_targets))
+    return prepared, main.select(kept.train), main.select(kept.validation), tests.select(kept.test)
+
+
+def column_values(table: Table, column: str, rows: np.ndarray | None = None) -> Iterator[Any]:
+    """Raw values in order, a slice at a time, so that a large column is never a list."""
+    values = table.column(column)
+    count = len(values) if rows is None else len(rows)
+    for start in range(0, count, 1 << 15):
+        if rows is None:
+            yield from values.slice(start, 1 << 15).to_pylist()
+        else:
+            yield from table.values(column, rows[start : start + (1 << 15)])
+
+
+def _stores(table: Table, modalities: Mapping[str, Modality], cache: Path) -> EncodedRows:
+    columns = {
+        name: encode_store(cache / _key(table, name, modality), modality, column_values(table, name))
+        for name, modality in modalities.items()
+    }
+    return EncodedRows(columns, dict(modalities), {}, {}, np.arange(len(table)))
+
+
+def _key(table: Table, column: str, modality: Modality) -> str:
+    digest = hashlib.sha256(f"{table.digest}/{column}/{modality.name}".encode())
+    for name, content in sorted(modality.state().items()):
+        digest.update(name.encode() + content)
+    return f"encoded-{digest.hexdigest()[:16]}"
+
+
+def _extra(prepared: Prepared) -> dict[str, np.ndarray]:
+    schema, extra = prepared.schema, {}
+    for name in schema.extra:
+        values = prepared.table.values(name)
+        numbers = all(isinstance(value, int | float) for value in values)
+        codes = np.unique([str(value) for value in values], return_inverse=True)[1]
+        extra[name] = np.asarray(values, np.float32) if numbers else codes.astype(np.int64)
+    if schema.weight is not None:
+        extra["weight"] = _weights(prepared.table, schema.weight)
+    return extra
+
+
+def _weights(table: Table, column: str) -> np.ndarray:
+    try:
+        weights = np.array([float(value) for value in table.values(column)], np.float32)
+    except (TypeError, ValueError):
+        raise DataError(f"the weight column {column!r} holds values that are not numbers", "correct them") from None
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))
+    if len(bad):
+        raise DataError(
+            f"{table.place(int(bad[0]))}: weight {weights[bad[0]]} in column {column!r}; weights are finite and > 0",
+            f"correct {len(bad)} rows",
+        )
+    return weights
+
+
+def _split(
+    table: Table,
+    schema: Schema,
+    encoded: Mapping[str, TargetValues],
+    usable: np.ndarray,
+    recipe: Recipe,
+    *,
+    has_test: bool,
+) -> Splits:
+    wanted = recipe.data.split
+    strategy = "group" if schema.group and wanted.by == "stratified" else wanted.by
+    strategy = "time" if schema.time and strategy == "stratified" else strategy
+    for role, column in (("group", schema.group), ("time", schema.time)):
+        if strategy == role and column is None:
+            raise RecipeError([f"data.split.by is {role!r} and no column has that role; set data.{role}"])
+    labels = _strata(schema.targets[0], encoded[schema.targets[0].name].values[usable])
+    drawn = split(
+        len(usable),
+        strategy=strategy if strategy != "stratified" or labels is not None else "random",
+        labels=labels,
+        groups=table.values(schema.group, usable) if schema.group else None,
+        times=table.values(schema.time, usable) if schema.time else None,
+        validation=wanted.validation,
+        test=0.0 if has_test else wanted.test,
+        seed=recipe.seed,
+    )
+    parts = {part: usable[getattr(drawn, part)] for part in ("train", "validation", "test")}
+    for part in ("train", "validation") if has_test or wanted.test == 0 else ("train", "validation", "test"):
+        if not len(parts[part]):
+            raise DataError(
+                f"{len(usable)} rows leave none for {part}", "add rows, or change data.split", code="too_few_rows"
+            )
+    return replace(drawn, **parts)
+
+
+def _strata(target: Target, values: np.ndarray) -> Sequence[int] | np.ndarray | None:
+    return values if target.task in ("binary", "multiclass") else None
+
+
+def _scale(values: np.ndarray) -> tuple[float, float]:
+    scale = float(np.std(values))
+    return float(np.mean(values)), scale if scale > SCALE_FLOOR else 1.0
+
+
+def _require_most(table: Table, good: np.ndarray, what: str) -> None:
+    bad = np.flatnonzero(~good)
+    if len(bad) * 2 > len(good):
+        first = ", ".join(table.place(int(row)) for row in bad[:5])
+        raise DataError(
+            f"{len(bad):,} of {len(good):,} rows have no usable {what} (first: {first})",
+            "is this the right column?",
+            code=f"no_{what}",
+        )
