@@ -26,6 +26,14 @@ from underlay.evaluate.measure import difference as difference
 from underlay.evaluate.measure import measure as measure
 from underlay.evaluate.mistakes import Mistake as Mistake
 from underlay.evaluate.mistakes import confident_mistakes as confident_mistakes
+from underlay.evaluate.report import CheckLine as CheckLine
+from underlay.evaluate.report import DataFacts as DataFacts
+from underlay.evaluate.report import Fact as Fact
+from underlay.evaluate.report import FactGroup as FactGroup
+from underlay.evaluate.report import Learning as Learning
+from underlay.evaluate.report import Phase as Phase
+from underlay.evaluate.report import ReportData as ReportData
+from underlay.evaluate.report import render_report as render_report
 from underlay.evaluate.selective import RiskCoverage as RiskCoverage
 from underlay.evaluate.selective import risk_coverage as risk_coverage
 from underlay.evaluate.slices import Slice as Slice

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from underlay.core import Target, stream
@@ -118,7 +117,7 @@ def _probability(seen: Any, truth: np.ndarray, asked: Any, labels: int, seed: in
     solver = "saga" if sparse.issparse(seen) else "lbfgs"
     model = LogisticRegression(C=INVERSE_PENALTY, solver=solver, max_iter=50, tol=1e-3, random_state=seed % 2**32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)  # not converged, or many labels for few rows: known
         model.fit(seen, truth.astype(np.int64))
     found[:, model.classes_] = model.predict_proba(asked)
     return found

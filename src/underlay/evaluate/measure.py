@@ -35,7 +35,7 @@ METRICS: dict[str, Metric] = {
     "accuracy": Metric("Accuracy", True, True, "share of rows answered rightly"),
     "subset_accuracy": Metric("Subset accuracy", True, True, "share of rows with exactly the right labels"),
     "macro_f1": Metric("Macro F1", True, True, "F1 averaged over labels, rare ones count as much"),
-    "micro_f1": Metric("Micro F1", True, True, "F1 of all decisions together"),
+    "micro_f1": Metric("Micro F1", True, True, "F1 of all decisions together; one label a row: the accuracy"),
     "roc_auc": Metric("ROC AUC", True, False, "chance that a row of the label scores above another"),
     "pr_auc": Metric("PR AUC", True, False, "average precision over all thresholds"),
     "mcc": Metric("MCC", True, False, "Matthews correlation, 0 is chance"),
