@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from underlay.data import export_sample
 
-WORK = Path("build/benchmarks")
+WORK = Path(__file__).parent.parent / "build" / "benchmarks"
 """Tables, bundles and run folders; ignored by git."""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
+DRAFTS = ROOT / "build" / "benchmarks" / "development"
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
 """Instructions that decide the speed of a matrix product."""
 PACKAGES = ("underlay", "torch", "transformers", "tokenizers", "scikit-learn", "numpy", "accelerate")
@@ -24,25 +25,27 @@ PACKAGES = ("underlay", "torch", "transformers", "tokenizers", "scikit-learn", "
 class Results:
     """One result file, appended to; a cell that is there is not measured again.
 
+    Cells marked `development` (fewer rows, changed recipes, measured on validation rows) are kept in a file of their
+    own that is not committed.
+
     Args:
-        name: Stem of the file under `benchmarks/results`.
+        name: Stem of the file.
+        folder: Of the claimed figures.
+        drafts: Of the development cells.
     """
 
     name: str
+    folder: Path = RESULTS
+    drafts: Path = DRAFTS
 
-    @property
-    def path(self) -> Path:
-        return RESULTS / f"{self.name}.jsonl"
-
-    def read(self) -> list[dict[str, Any]]:
-        """Every record, oldest first."""
-        if not self.path.exists():
-            return []
-        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    def path(self, cell: Mapping[str, Any]) -> Path:
+        """The file that holds such a cell."""
+        return (self.drafts if "development" in cell else self.folder) / f"{self.name}.jsonl"
 
     def find(self, benchmark: str, cell: Mapping[str, Any]) -> dict[str, Any] | None:
         """The newest record of this cell."""
-        found = [entry for entry in self.read() if entry["benchmark"] == benchmark and entry["cell"] == dict(cell)]
+        entries = read_lines(self.path(cell))
+        found = [entry for entry in entries if entry["benchmark"] == benchmark and entry["cell"] == dict(cell)]
         return found[-1] if found else None
 
     def append(self, benchmark: str, cell: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,17 +66,33 @@ class Results:
             **commit(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        self.path.parent.mkdir(exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
+        path = self.path(cell)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _drop_unfinished_line(path)
+        with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
         return entry
 
 
-def read_all() -> list[dict[str, Any]]:
-    """Every record of every file, by date."""
-    entries = [entry for path in sorted(RESULTS.glob("*.jsonl")) for entry in Results(path.stem).read()]
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Every record of a file, oldest first; a last line that was cut off is passed over."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line.strip()]
+
+
+def _drop_unfinished_line(path: Path) -> None:
+    """What a killed writer left behind its last whole line."""
+    if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)
+
+
+def read_all(folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """Every claimed record of every file, by date."""
+    entries = [entry for path in sorted(folder.glob("*.jsonl")) for entry in read_lines(path)]
     return sorted(entries, key=lambda entry: str(entry["date"]))
 
 
@@ -116,7 +135,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-@cache
 def commit() -> dict[str, Any]:
     """The commit, and whether the sources differ from it."""
     try:
