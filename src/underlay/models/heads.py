@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from underlay.models.dropout import Dropout
+from underlay.models.linear import Linear
 from underlay.models.registries import HEADS
 
 
@@ -11,8 +13,8 @@ class LinearHead(nn.Module):
 
     def __init__(self, *, width: int, outputs: int, dropout: float = 0.1) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.out = nn.Linear(width, outputs)
+        self.dropout = Dropout(dropout)
+        self.out = Linear(width, outputs)
 
     def forward(self, features: Tensor) -> Tensor:
         """`[B, D]` -> `[B, K]`."""
@@ -27,7 +29,7 @@ class MlpHead(nn.Module):
     def __init__(self, *, width: int, outputs: int, dropout: float = 0.1) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, outputs)
+            Dropout(dropout), Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, outputs)
         )
 
     def forward(self, features: Tensor) -> Tensor:

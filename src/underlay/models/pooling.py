@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from underlay.models.linear import Linear
 from underlay.models.registries import POOLINGS
 
 
@@ -76,8 +77,8 @@ class AttentionPooling(nn.Module):
     def __init__(self, *, width: int) -> None:
         super().__init__()
         self.width = width
-        self.look = nn.Linear(width, width)
-        self.score = nn.Linear(width, 1, bias=False)
+        self.look = Linear(width, width)
+        self.score = Linear(width, 1, bias=False)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """`[B, L, D]` -> `[B, D]`."""

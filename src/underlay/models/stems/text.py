@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from underlay.models.dropout import Dropout
 from underlay.models.registries import STEMS
 
 
@@ -44,7 +45,7 @@ class TextStem(nn.Module):
         self.words = nn.Embedding(vocabulary, width)
         self.places = nn.Embedding(positions, width) if positions else None
         self.norm = nn.LayerNorm(width, eps=norm_eps) if norm_eps is not None else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, arrays: Mapping[str, Tensor]) -> Tensor:
         """Embed `ids` `[B, L]`; `mask` `[B, L]` says where segments begin."""

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from underlay.models.dropout import Dropout
+from underlay.models.linear import Linear
 from underlay.models.registries import TRUNKS
 from underlay.models.trunks.packing import Packing
 
@@ -130,7 +132,7 @@ class Layer(nn.Module):
         self.attention_norm = nn.LayerNorm(width, eps=norm_eps)
         self.feed_forward = feed_forward
         self.feed_forward_norm = nn.LayerNorm(width, eps=norm_eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, hidden: Tensor, packing: Packing, turn: Tensor | None) -> Tensor:
         """`[N, D]` -> `[N, D]`."""
@@ -152,8 +154,8 @@ class Attention(nn.Module):
         self.size = width // heads
         self.causal = causal
         self.dropout = dropout
-        self.qkv = nn.Linear(width, 3 * width)  # one product instead of three
-        self.out = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)  # one product instead of three
+        self.out = Linear(width, width)
 
     def forward(self, hidden: Tensor, packing: Packing, turn: Tensor | None) -> Tensor:
         """`[N, D]` -> `[N, D]`."""
@@ -183,8 +185,8 @@ class FeedForward(nn.Module):
         super().__init__()
         self.activation = ACTIVATIONS[activation]
         self.gated = gated
-        self.up = nn.Linear(width, 2 * inner if gated else inner)
-        self.down = nn.Linear(inner, width)
+        self.up = Linear(width, 2 * inner if gated else inner)
+        self.down = Linear(inner, width)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """`[N, D]` -> `[N, D]`."""
