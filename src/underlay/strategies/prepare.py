@@ -12,6 +12,7 @@ from underlay.core import DataError, Modality, RecipeError, Schema, Target, stre
 from underlay.data import Splits, Table, TargetValues, encode_targets, infer_schema, open_table, split
 from underlay.modalities import MODALITIES
 from underlay.models import Backbone
+from underlay.objectives import balanced_weights
 from underlay.strategies.listening import Say
 from underlay.strategies.recipe import Recipe
 from underlay.train import EncodedRows, encode_store
@@ -169,6 +170,16 @@ def encode(
     return prepared, main.select(kept.train), main.select(kept.validation), tests.select(kept.test)
 
 
+def class_weights(data: Prepared) -> dict[str, tuple[float, ...]]:
+    """What `class_weights: balanced` stands for, by target, from the training rows."""
+    return {
+        target.name: balanced_weights(np.bincount(known, minlength=len(target.labels)).tolist())
+        for target in data.schema.targets
+        if target.task in ("binary", "multiclass")
+        for known in [_known(data.truth("train", target.name))]
+    }
+
+
 def column_values(table: Table, column: str, rows: np.ndarray | None = None) -> Iterator[Any]:
     """Raw values in order, a slice at a time, so that a large column is never a list."""
     values = table.column(column)
@@ -178,6 +189,10 @@ def column_values(table: Table, column: str, rows: np.ndarray | None = None) -> 
             yield from values.slice(start, 1 << 15).to_pylist()
         else:
             yield from table.values(column, rows[start : start + (1 << 15)])
+
+
+def _known(labels: np.ndarray) -> np.ndarray:
+    return labels[labels >= 0]
 
 
 def _stores(table: Table, modalities: Mapping[str, Modality], cache: Path) -> EncodedRows:

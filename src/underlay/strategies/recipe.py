@@ -104,9 +104,7 @@ class Recipe(Section):
     track: TrackRecipe = TrackRecipe()
 
     @classmethod
-    def load(
-        cls, file: str | Path | None = None, *, preset: str | None = None, overrides: Sequence[str] = ()
-    ) -> Self:
+    def load(cls, file: str | Path | None = None, *, preset: str | None = None, overrides: Sequence[str] = ()) -> Self:
         """Read a recipe: the preset's defaults, then the file, then `KEY=VALUE` overrides.
 
         Raises:
@@ -212,7 +210,11 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(recipe: type[Section], problem: Any) -> str:
-    path = [str(part) for part in problem["loc"] if not (isinstance(part, str) and part.startswith(("literal", "constrained", "function")))]
+    path = [
+        str(part)
+        for part in problem["loc"]
+        if not (isinstance(part, str) and part.startswith(("literal", "constrained", "function")))
+    ]
     key = ".".join(path)
     if problem["type"] != "extra_forbidden":
         return f"{key} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -24,6 +24,11 @@ CACHE_BYTES = 4 << 30
 """Cached activations beyond this cost more disk than the layers below cost time."""
 
 
+def device_of() -> torch.device:
+    """Where training runs: the first GPU, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def resolve_recipe(
     recipe: Recipe, *, schema: Schema, backbone: Backbone, lengths: np.ndarray, max_length: int, device: torch.device
 ) -> Recipe:

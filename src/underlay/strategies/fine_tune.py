@@ -1,0 +1,211 @@
+"""Fine-tuning, from a data source to a bundle that stands on disk: read top to bottom."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from underlay.bundle import Bundle, open_bundle
+from underlay.core import Listener, Modality
+from underlay.evaluate import ReportData
+from underlay.models import Backbone, build, configure, resolve
+from underlay.objectives import Objective, build_objective
+from underlay.strategies import prepare
+from underlay.strategies.checks import check_data
+from underlay.strategies.learn import Learned, learn
+from underlay.strategies.listening import Say
+from underlay.strategies.recipe import Recipe
+from underlay.strategies.release import Measured, read_report, release
+from underlay.strategies.resolve import device_of, resolve_recipe
+from underlay.strategies.run_folder import RunFolder
+from underlay.train import BatchMap, Callback, EncodedRows, run_lock
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What fine-tuning gave.
+
+    Args:
+        bundle: Opened from where it stands.
+        report: What the report shows; None where a finished run was resumed and its report is gone.
+        recipe: Resolved.
+        seconds: By phase.
+    """
+
+    bundle: Bundle
+    report: ReportData | None
+    recipe: Recipe
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def fine_tune(
+    source: Any,
+    *,
+    recipe: Recipe | None = None,
+    out: str | Path | None = None,
+    test: Any = None,
+    resume: bool = False,
+    force: bool = False,
+    listener: Listener | None = None,
+    objective: Objective | None = None,
+    callbacks: Sequence[Callback] = (),
+    batch_maps: Sequence[BatchMap] = (),
+) -> FineTuned:
+    """Fine-tune on `source`, measure on test rows, publish the bundle.
+
+    Args:
+        source: A path, `sample:NAME`, a data frame, or `(values, labels)`.
+        recipe: Everything that decides the run; defaults where None.
+        out: Where the bundle will stand, with its run state in `OUT.run`; a temporary folder where None.
+        test: Test data of its own.
+        resume: Go on from the newest valid checkpoint of an unfinished run.
+        force: Replace what stands at `out`.
+        listener: Told what happens.
+        objective: What is minimised, in place of the recipe's.
+        callbacks: Observers.
+        batch_maps: Changes to batches.
+
+    Raises:
+        UnderlayError: Anything a person can act on; see `core/errors.py`.
+    """
+    say, run, clock = Say(listener), RunFolder.at(out), Clock()
+    if resume and run.finished:
+        say.note(f"{run.out} is finished; nothing to do")
+        return FineTuned(
+            open_bundle(run.out), read_report(run), Recipe.check(open_bundle(run.out).provenance["recipe"])
+        )
+    run.open(resume=resume, force=force)
+    with run_lock(run.state):
+        begun = run.recipe if resume else None
+        if resume:
+            say.note(f"going on with the run in {run.state}" if begun else "no checkpoint yet: starting afresh")
+        recipe = begun or recipe or Recipe()
+        with clock("read"):
+            say.phase("read", "reading")
+            data = prepare.read(source, recipe, test=test, cache=run.state / "cache", say=say)
+            run.require_same_data(data.digests)
+            backbone = resolve(recipe.model.trunk, options=recipe.model.options)
+        with clock("encode"):
+            say.phase("encode", "encoding")
+            modalities = prepare.fit_modalities(data, backbone, recipe, say=say)
+            data, *rows = prepare.encode(data, modalities, cache=run.state / "cache", say=say)
+        with clock("check"):
+            say.phase("check", "checking")
+            findings = check_data(data, modalities, recipe, say=say)
+        if begun is None:
+            recipe = _resolved(recipe, data, backbone, modalities, rows[0])
+            run.keep(recipe, {"data": data.digests})
+        torch.set_num_threads(int(recipe.train.threads))
+        run.require_space(_bytes_needed(backbone, recipe, rows))
+        config = configure(
+            backbone,
+            columns={name: modality.describe() for name, modality in modalities.items()},
+            outputs={target.name: target.outputs for target in data.schema.targets},
+            pooling=recipe.model.pooling,
+            head=recipe.model.head,
+            dropout=recipe.model.dropout,
+        )
+        objective = objective or build_objective(
+            recipe.objective, schema_targets=data.schema.targets, class_weights=prepare.class_weights(data)
+        )
+        with clock("train"):
+            learned = best_of_seeds(
+                recipe,
+                lambda seeded, folder: learn(
+                    _model(config, backbone, seeded.seed),
+                    (rows[0], rows[1]),
+                    recipe=seeded,
+                    schema=data.schema,
+                    objective=objective,
+                    folder=folder,
+                    say=say,
+                    callbacks=callbacks,
+                    batch_maps=batch_maps,
+                ),
+                folder=run.state,
+                say=say,
+            )
+        data.table.require_unchanged()
+        measured = Measured(data, modalities, backbone, config, learned, recipe, findings, clock.seconds, say)
+        bundle, report = release(measured, run, force=force)
+        return FineTuned(bundle, report, recipe, clock.seconds)
+
+
+class Clock:
+    """Seconds by phase.
+
+    >>> clock = Clock()
+    >>> with clock("read"):
+    ...     pass
+    >>> list(clock.seconds)
+    ['read']
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Add the body's time to `name`."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+
+
+def best_of_seeds(recipe: Recipe, run: Any, *, folder: Path, say: Say) -> Learned:
+    """Run once for each seed and keep the run with the best validation.
+
+    Args:
+        recipe: `train.seeds` says how many.
+        run: `(recipe with its seed, folder) -> Learned`.
+        folder: Of the whole run's state.
+        say: Told how the seeds compare.
+    """
+    if recipe.train.seeds == 1:
+        only: Learned = run(recipe, folder)
+        return only
+    learned: list[Learned] = []
+    for seed in range(recipe.seed, recipe.seed + recipe.train.seeds):
+        learned.append(run(recipe.change({"seed": seed}), folder / f"seed-{seed}"))
+    scores = [one.state.progress.best for one in learned]
+    best = max(range(len(scores)), key=lambda index: scores[index])
+    shown = ", ".join(f"{recipe.seed + index}: {score[0]:.4f}" for index, score in enumerate(scores))
+    say.note(f"validation by seed: {shown}; seed {recipe.seed + best} is kept")
+    return learned[best]
+
+
+def _model(config: Mapping[str, Any], backbone: Backbone, seed: int) -> Any:
+    model = build(config, seed=seed)
+    backbone.load(model)
+    return model
+
+
+def _resolved(
+    recipe: Recipe,
+    data: prepare.Prepared,
+    backbone: Backbone,
+    modalities: Mapping[str, Modality],
+    rows: EncodedRows,
+) -> Recipe:
+    longest = max(int(modality.facts().get("max_length", 0)) for modality in modalities.values())
+    return resolve_recipe(
+        recipe,
+        schema=data.schema,
+        backbone=backbone,
+        lengths=rows.lengths,
+        max_length=longest or recipe.model.max_length,
+        device=device_of(),
+    )
+
+
+def _bytes_needed(backbone: Backbone, recipe: Recipe, rows: Iterable[EncodedRows]) -> int:
+    """Two checkpoints (weights, best weights, two moments), the bundle twice, and the activation cache."""
+    weights = backbone.weights.stat().st_size if backbone.weights is not None else 32 << 20
+    cache = sum(int(part.lengths.sum()) for part in rows) * int(backbone.trunk.get("width", 256)) * 2
+    return 2 * 4 * weights + 2 * weights + (cache if recipe.train.cache else 0)

@@ -1,0 +1,296 @@
+"""From a trained model to a bundle and its report: calibrate, seal, measure what stands on disk."""
+
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from underlay.bundle import Answers, Bundle, Contents, Rule, reference_sketch, seal
+from underlay.core import Modality, Target
+from underlay.core.durable import write_file
+from underlay.evaluate import (
+    CheckLine,
+    DataFacts,
+    Examination,
+    Fact,
+    FactGroup,
+    Learning,
+    Phase,
+    ReportData,
+    baselines,
+    choose_thresholds,
+    examine,
+    fit_temperature,
+    render_report,
+)
+from underlay.models import Backbone
+from underlay.strategies.learn import Learned
+from underlay.strategies.listening import Say
+from underlay.strategies.prepare import Prepared
+from underlay.strategies.recipe import Recipe
+from underlay.strategies.run_folder import RunFolder
+
+REFERENCE_ROWS = 20_000
+"""Rows a drift reference is drawn from; its counts change no more beyond them."""
+
+PACKAGES = ("underlay", "torch", "numpy", "pyarrow", "tokenizers", "safetensors", "scikit-learn", "accelerate")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything a release is made from.
+
+    Args:
+        data: The data set.
+        modalities: Fitted, by column.
+        backbone: What the model started from.
+        config: What `models.configure` gave.
+        learned: The trained model.
+        recipe: Resolved.
+        findings: Of the data checks.
+        seconds: By phase so far.
+        say: Told what happens; holds the warnings.
+    """
+
+    data: Prepared
+    modalities: Mapping[str, Modality]
+    backbone: Backbone
+    config: Mapping[str, Any]
+    learned: Learned
+    recipe: Recipe
+    findings: tuple[CheckLine, ...]
+    seconds: dict[str, float]
+    say: Say
+
+
+def release(measured: Measured, run: RunFolder, *, force: bool) -> tuple[Bundle, ReportData]:
+    """Seal the bundle, measured as re-read from disk, and write the report beside it."""
+    began = datetime.now(UTC)
+    measured.say.phase("evaluate", "measuring the bundle as it stands on disk")
+    calibration = calibrate(measured)
+    examined: list[Examination] = []
+
+    def measure(bundle: Bundle) -> dict[str, Any]:
+        examined.extend(_examine(measured, bundle))
+        return {
+            one.target: {name: _plain(interval) for name, interval in one.metrics.items()} | {"n": one.count}
+            for one in examined
+        }
+
+    bundle = seal(run.out, _contents(measured, calibration), measure=measure, force=force)
+    measured.seconds["evaluate"] = (datetime.now(UTC) - began).total_seconds()
+    report = _report(measured, tuple(examined), run)
+    write_file(run.state / "report.json", json.dumps(report.to_dict()).encode())
+    write_file(run.state / "report.html", render_report(report).encode())
+    return bundle, report
+
+
+def read_report(run: RunFolder) -> ReportData | None:
+    """What the report of a finished run shows, if it is still there."""
+    path = run.state / "report.json"
+    return ReportData.from_dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def calibrate(measured: Measured) -> dict[str, dict[str, Any]]:
+    """Temperature and thresholds of each target from the validation rows; mean and scale of a number."""
+    found: dict[str, dict[str, Any]] = {}
+    for target in measured.data.schema.targets:
+        logits = measured.learned.validation_logits[target.name]
+        truth = measured.data.truth("validation", target.name)
+        if target.task == "regression":
+            mean, scale = measured.data.scales[target.name]
+            found[target.name] = {"mean": mean, "scale": scale}
+            continue
+        known = truth >= 0 if truth.ndim == 1 else (truth >= 0).all(1)
+        temperature = fit_temperature(logits[known], truth[known].astype(np.int64))
+        found[target.name] = {"temperature": temperature}
+        if target.task == "multilabel":
+            rule = Rule(target, temperature=temperature)
+            probabilities = rule.probabilities(logits[known])
+            found[target.name]["thresholds"] = list(choose_thresholds(probabilities, truth[known]))
+    return found
+
+
+def _contents(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]) -> Contents:
+    data, recipe = measured.data, measured.recipe
+    rows = data.splits.train[:REFERENCE_ROWS]
+    values = {column.name: data.table.values(column.name, rows) for column in data.schema.columns}
+    return Contents(
+        schema=data.schema,
+        modalities=measured.modalities,
+        model=measured.config,
+        weights=measured.learned.model.state_dict(),
+        calibration=calibration,
+        provenance={
+            "recipe": recipe.model_dump(mode="json"),
+            "seed": recipe.seed,
+            "versions": package_versions(),
+            "data": data.digests,
+            "rows": _row_counts(data),
+            "backbone": {
+                "name": measured.backbone.name,
+                "digest": measured.backbone.digest,
+                "credit": measured.backbone.credit,
+            },
+            "history": measured.learned.state.progress.history,
+            "best_step": measured.learned.state.progress.best_step,
+            "steps": measured.learned.state.progress.step,
+            "stopped": measured.learned.state.progress.stopped,
+        },
+        reference=reference_sketch(data.schema, measured.modalities, values, answers=_said(measured, calibration)),
+        notes="\n".join(f"- {warning}" for warning in measured.say.warnings),
+        seed=recipe.seed,
+    )
+
+
+def _said(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]) -> Answers:
+    """What the trained model says of the validation rows: the reference of decisions and confidence."""
+    rules = {t.name: Rule.from_calibration(t, calibration[t.name]) for t in measured.data.schema.targets}
+    logits = measured.learned.validation_logits
+    probabilities = {name: rule.probabilities(logits[name]) for name, rule in rules.items()}
+    return Answers(
+        logits,
+        probabilities,
+        {name: rule.decide(probabilities[name]) for name, rule in rules.items()},
+        {name: rule.confidence(probabilities[name]) for name, rule in rules.items()},
+        {},
+    )
+
+
+def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
+    data, schema = measured.data, measured.data.schema
+    if not len(data.splits.test):
+        measured.say.warning("there are no test rows, so nothing was measured")
+        return []
+    columns = {column.name: data.values("test", column.name) for column in schema.columns}
+    answers = bundle.answer(columns)
+    first = schema.columns[0].name
+    modality = measured.modalities[first]
+    lengths = {"length": [len(modality.parts(value)) for value in columns[first]]}
+    return [
+        examine(
+            target,
+            _scores(target, answers),
+            data.truth("test", target.name),
+            values=columns[first],
+            logits=None if target.task == "regression" else answers.logits[target.name],
+            temperature=bundle.rules[target.name].temperature,
+            threshold=list(bundle.rules[target.name].thresholds) or None,
+            opponents=baselines(
+                target,
+                data.values("train", first),
+                data.truth("train", target.name),
+                columns[first],
+                data.truth("test", target.name),
+                classical=modality.classical(),
+                seed=measured.recipe.seed,
+            ),
+            columns=lengths,
+            places=lambda row: data.tests_on.place(int(data.splits.test[row])),
+            seed=measured.recipe.seed,
+        )
+        for target in schema.targets
+    ]
+
+
+def _scores(target: Target, answers: Answers) -> np.ndarray:
+    scores = answers.probabilities[target.name]
+    return scores[:, 0] if target.task == "regression" else scores
+
+
+def _report(measured: Measured, examined: tuple[Examination, ...], run: RunFolder) -> ReportData:
+    data, recipe, progress = measured.data, measured.recipe, measured.learned.state.progress
+    return ReportData(
+        title=run.out.name,
+        model=f"{measured.backbone.name}, {_parameters(measured):.1f} M parameters",
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        data=DataFacts(
+            data.table.name,
+            _row_counts(data),
+            tuple(Fact("note", note) for note in data.table.notes)
+            + tuple(Fact(f"digest of the {name} data", digest) for name, digest in data.digests.items())
+            + tuple(Fact(f"rows with {why}", f"{count:,} set aside") for why, count in data.set_aside.items()),
+            {target.name: _label_counts(data, target) for target in data.schema.targets if target.labels},
+        ),
+        targets=examined,
+        checks=measured.findings,
+        learning=_learning(measured),
+        run=(
+            FactGroup("Seeds and steps", (Fact("seed", str(recipe.seed)), Fact("steps", f"{progress.step:,}"))),
+            FactGroup("Versions", tuple(Fact(name, text) for name, text in package_versions().items())),
+            FactGroup("Machine", tuple(Fact(name, text) for name, text in _machine(recipe).items())),
+            FactGroup(
+                "Weights",
+                (
+                    Fact("trunk", measured.backbone.name),
+                    Fact("digest", measured.backbone.digest or "none: from scratch"),
+                    Fact("credit", measured.backbone.credit or "none"),
+                ),
+            ),
+        ),
+        recipe=recipe.to_yaml(),
+        phases=tuple(Phase(name, seconds) for name, seconds in measured.seconds.items()),
+        notes=tuple(measured.say.warnings),
+        unmeasured=(
+            "Robustness to attacks, fairness between groups and faithfulness of explanations were not measured.",
+            "Figures hold for rows like the test rows; later data may differ.",
+        ),
+    )
+
+
+def _learning(measured: Measured) -> Learning:
+    progress = measured.learned.state.progress
+    validations = [record for record in progress.history if "epoch" in record]
+    metric = next((name for name in ("accuracy", "micro_f1", "loss") if validations and name in validations[0]), "loss")
+    return Learning(
+        tuple((int(record["step"]), record["loss"]) for record in progress.history if "epoch" not in record),
+        tuple((int(record["step"]), record[metric]) for record in validations if metric in record),
+        metric,
+        progress.best_step,
+    )
+
+
+def _label_counts(data: Prepared, target: Target) -> dict[str, int]:
+    truth = data.truth("train", target.name)
+    if truth.ndim == 2:
+        return {name: int((truth[:, index] == 1).sum()) for index, name in enumerate(target.labels)}
+    counts = np.bincount(truth[truth >= 0], minlength=len(target.labels))
+    return {name: int(counts[index]) for index, name in enumerate(target.labels)}
+
+
+def _row_counts(data: Prepared) -> dict[str, int]:
+    return {part: len(getattr(data.splits, part)) for part in ("train", "validation", "test")}
+
+
+def _parameters(measured: Measured) -> float:
+    return sum(parameter.numel() for parameter in measured.learned.model.parameters()) / 1e6
+
+
+def _machine(recipe: Recipe) -> dict[str, str]:
+    return {
+        "python": sys.version.split()[0],
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": str(recipe.train.threads),
+        "precision": "fp32" if recipe.train.precision == "no" else recipe.train.precision,
+    }
+
+
+def _plain(interval: Any) -> dict[str, float]:
+    return {"value": interval.value, "low": interval.low, "high": interval.high}
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that decide the arithmetic."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
