@@ -15,7 +15,7 @@ SEEDS = 5
 def training_seconds(fitted: Fitted) -> float:
     """What the command says its training took; the whole command where it does not say."""
     value: Any = fitted.summary.get("seconds", {})
-    value = value.get("training") if isinstance(value, Mapping) else value
+    value = value.get("train") if isinstance(value, Mapping) else value
     return float(value) if value else fitted.seconds
 
 

@@ -135,7 +135,8 @@ def measure_cell(name: str, arguments: Mapping[str, int], options: argparse.Name
     cut = experiment.cut(**arguments)
     if options.on == "validation":
         cut = held_out(cut, 0)
-    cut = Cut(sample(cut.train, options.rows, 0), sample(cut.test, options.test_rows, 0), cut.validation)
+    validation = None if cut.validation is None else sample(cut.validation, options.test_rows, 0)
+    cut = Cut(sample(cut.train, options.rows, 0), sample(cut.test, options.test_rows, 0), validation)
     # `fit` measures on labels it knows; out-of-scope rows are for the threshold alone.
     known_labels = Cut(cut.train, cut.test[cut.test.label.isin(set(cut.train.label))])
     train, test = known_labels.write(WORK / name)
