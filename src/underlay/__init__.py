@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import Any
 
 _DOORS = {
-    "Bundle": "underlay.bundle",
+    "Bundle": "underlay.estimator",
     "UnderlayClassifier": "underlay.estimator",
-    "fit": "underlay.strategies",
-    "load": "underlay.strategies",
+    "fit": "underlay.estimator",
+    "load": "underlay.estimator",
 }
 """Public name -> the room whose door it comes from."""
 

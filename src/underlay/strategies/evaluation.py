@@ -1,0 +1,135 @@
+"""A bundle on labelled data it has not seen: read as training read, answered by the bundle, measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from underlay.bundle import Answers, Bundle
+from underlay.core import DataError, MissingColumn, Target
+from underlay.data import Table, encode_targets, open_table
+from underlay.evaluate import DataFacts, Examination, Fact, ReportData, examine
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured.
+
+    Args:
+        examined: By target, in the schema's order.
+        rows: Rows of the data.
+        problems: Rows that could not be answered: where, and why.
+        unlabelled: Rows without a usable target.
+    """
+
+    examined: tuple[Examination, ...]
+    rows: int
+    problems: tuple[tuple[str, str], ...]
+    unlabelled: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"metrics": {name: {value, low, high}}, "n": ...}`; by target where there are several."""
+        figures = {
+            one.target: {
+                "metrics": {
+                    name: {"value": found.value, "low": found.low, "high": found.high}
+                    for name, found in one.metrics.items()
+                },
+                "n": one.count,
+                **({"slices": [_slice(part) for part in one.slices]} if one.slices else {}),
+            }
+            for one in self.examined
+        }
+        whole = next(iter(figures.values())) if len(figures) == 1 else {"targets": figures}
+        return {**whole, "rows": self.rows, "problems": len(self.problems), "unlabelled": self.unlabelled}
+
+
+def evaluate(bundle: Bundle, source: Any, *, slice_by: Sequence[str] = (), resamples: int = 1000) -> Evaluation:
+    """Measure `bundle` on labelled data.
+
+    Args:
+        bundle: The only path from raw to answer.
+        source: As `fine_tune` reads it.
+        slice_by: Columns whose values are measured apart.
+        resamples: Of the intervals.
+
+    Raises:
+        MissingColumn: The data has not all columns of the bundle's schema.
+        DataError: A label the bundle does not know, or no row to measure.
+    """
+    with TemporaryDirectory(prefix="underlay-") as cache:
+        table = open_table(source, cache=Path(cache))
+        columns = {column.name: table.values(column.name) for column in bundle.schema.columns}
+        truths = {target.name: encode_targets(table, target).values for target in bundle.schema.targets}
+        by = {name: table.values(name) for name in slice_by}
+        answers = bundle.answer(columns)
+        answered = np.ones(len(table), bool)
+        answered[list(answers.problems)] = False
+        if not answered.any():
+            raise DataError(f"{table.name} has no row that can be answered", "is this the right file?")
+        examined = tuple(
+            _examine(bundle, target, answers, truths[target.name], table, columns, by, answered, resamples)
+            for target in bundle.schema.targets
+        )
+        problems = tuple((table.place(row), problem.message) for row, problem in sorted(answers.problems.items()))
+        unlabelled = max(int(answered.sum()) - one.count for one in examined)
+        return Evaluation(examined, len(table), problems, unlabelled)
+
+
+def report_on(bundle: Bundle, source: Any, *, slice_by: Sequence[str] = ()) -> ReportData:
+    """The report of a bundle on other data than it was measured on when it was made."""
+    evaluation = evaluate(bundle, source, slice_by=slice_by)
+    name = source if isinstance(source, str | Path) else "memory"
+    return ReportData(
+        title=bundle.path.name if bundle.path is not None else "bundle",
+        model=str(bundle.provenance.get("backbone", {}).get("name", "")),
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        data=DataFacts(str(name), {"test": evaluation.rows}, (Fact("unlabelled rows", f"{evaluation.unlabelled:,}"),)),
+        targets=evaluation.examined,
+        notes=tuple(f"{place}: {why}" for place, why in evaluation.problems[:20]),
+    )
+
+
+def _examine(
+    bundle: Bundle,
+    target: Target,
+    answers: Answers,
+    truth: np.ndarray,
+    table: Table,
+    columns: dict[str, list[Any]],
+    by: dict[str, list[Any]],
+    answered: np.ndarray,
+    resamples: int,
+) -> Examination:
+    rows = np.flatnonzero(answered)
+    if not len(rows):
+        raise MissingColumn(table.name, target.name, table.columns)
+    rule, scores = bundle.rules[target.name], answers.probabilities[target.name][rows]
+    return examine(
+        target,
+        scores[:, 0] if target.task == "regression" else scores,
+        truth[rows],
+        values=[columns[bundle.schema.columns[0].name][row] for row in rows],
+        logits=None if target.task == "regression" else answers.logits[target.name][rows],
+        temperature=rule.temperature,
+        threshold=list(rule.thresholds) or None,
+        columns={name: [values[row] for row in rows] for name, values in by.items()},
+        places=lambda row: table.place(int(rows[row])),
+        resamples=resamples,
+    )
+
+
+def _slice(part: Any) -> dict[str, Any]:
+    figure = part.figure
+    return {
+        "by": part.by,
+        "name": part.name,
+        "n": part.count,
+        "value": figure.value,
+        "low": figure.low,
+        "high": figure.high,
+    }
