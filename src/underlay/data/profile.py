@@ -5,9 +5,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from underlay.data.table import Table, label_strings
+from underlay.data.table import Table, label_strings, taken
 from underlay.data.targets import MISSING
 
 IMAGE_ENDINGS = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"))
@@ -56,7 +55,7 @@ def _sampled(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if len(column) <= _ROWS:
         return column
     rows = np.linspace(0, len(column) - 1, _ROWS).astype(np.int64)
-    return pc.take(column, pa.array(rows))
+    return taken(column, rows)
 
 
 def _is_text(kind: pa.DataType) -> bool:

