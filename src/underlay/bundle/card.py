@@ -1,5 +1,6 @@
 """The model card: what a person should know before they rely on the model."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -65,7 +66,7 @@ def _intervals(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, (int, float)) else "–"
+    return f"{value:.4f}" if isinstance(value, (int, float)) and math.isfinite(value) else "–"
 
 
 def _origin(provenance: Mapping[str, Any]) -> str:

@@ -13,6 +13,12 @@ from underlay.bundle.strict_json import dump_line, parse
 from underlay.core import BundleRefused, UnderlayError, stream
 
 LEAST = 8
+DOUBTFUL = 8
+"""Probes near a decision: a small change of the model shows in their scores."""
+
+ORDINARY = 16
+"""Probes as they came: among so many, every common kind of input occurs."""
+
 PROBES = 96
 """Candidates at least; a rare label gets more."""
 
@@ -140,18 +146,15 @@ def _probe(bundle: Bundle, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _choose(bundle: Bundle, probes: Sequence[Mapping[str, Any]], answers: Answers) -> list[int]:
-    """One probe for every label that was reached, the longest, then the least sure: they show most."""
+    """One probe for every label that was reached, the longest, the least sure, and some as they came."""
     clear = np.ones(len(probes), dtype=bool)
     for target in bundle.schema.targets:
         clear &= bundle.rules[target.name].margin(answers.probabilities[target.name]) > 4 * OTHER_MACHINE
     chosen = dict.fromkeys(place for place, _ in _reached(bundle, answers, clear).values())
     chosen[max(range(len(probes)), key=lambda i: len(repr(probes[i])))] = None
     doubt = np.sum([np.nan_to_num(values) for values in answers.confidence.values()], axis=0)
-    for place in np.lexsort((doubt, ~clear)):
-        if len(chosen) >= LEAST + len(bundle.schema.targets):
-            break
-        chosen[int(place)] = None
-    return list(chosen)
+    surest_last = [int(place) for place in np.lexsort((doubt, ~clear))]
+    return list(chosen | dict.fromkeys(surest_last[:DOUBTFUL]) | dict.fromkeys(range(min(ORDINARY, len(probes)))))
 
 
 def _reached(bundle: Bundle, answers: Answers, clear: np.ndarray) -> dict[tuple[str, str], tuple[int, float]]:

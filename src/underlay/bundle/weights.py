@@ -84,7 +84,9 @@ def _header(data: bytes, name: str) -> tuple[dict[str, Any], memoryview]:
 
 
 def _entry(entry: Any) -> bool:
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"} or entry["dtype"] not in DTYPES:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        return False
+    if not isinstance(entry["dtype"], str) or entry["dtype"] not in DTYPES:
         return False
     shape, offsets = entry["shape"], entry["data_offsets"]
     if not all(

@@ -18,6 +18,9 @@ from underlay.modalities.text_segments import segments
 from underlay.modalities.text_sketch import sketch_texts
 from underlay.modalities.text_tokenizer import Subwords
 
+LONG_PROBES = 0.03
+"""Share of probes that are longer than a segment, so that the cut is replayed too."""
+
 RAW_CHARACTERS = 1_000_000
 """Of a longer text only the ends are looked at, so that one cell costs milliseconds."""
 
@@ -174,10 +177,10 @@ class Text:
         return text_words.render(str(value), weights)
 
     def probe(self, rng: np.random.Generator) -> str:
-        """Common words of the training texts in random order: no sentence anybody wrote."""
-        words = list(self.learned.get("words", ())) or ["underlay"]
-        count = min(1 + int(rng.geometric(0.15)), 2 * self.max_length)
-        return " ".join(words[int(i)] for i in rng.integers(len(words), size=count))
+        """Common words of the training texts in random order and dress: no sentence anybody wrote."""
+        words = self.learned.get("words") or ["underlay"]
+        count = 2 * self.max_length if rng.random() < LONG_PROBES else int(rng.geometric(0.15))
+        return text_noise.dress([words[int(i)] for i in rng.integers(len(words), size=count)], rng)
 
     def sketch(self, values: Iterable[Any]) -> Mapping[str, Any]:
         """Histograms of lengths, unknown share, scripts and hashed ids."""

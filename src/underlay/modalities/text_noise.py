@@ -1,11 +1,15 @@
 """Texts damaged as fingers, channels and pranksters damage them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from underlay.core import UnknownName, UsageError
 from underlay.modalities.text_words import LOOKALIKES, parts
+
+SIGNS = (".", ",", "!", "?", "...", "'s", " -", " (2)", " 10", " 3.5", " é", " Ü", "é", " ２", " 好", " 的", " привет", " 🙂",
+         " [SEP]", " &", " $", "\u200b", " ﬁ", "  ", "\n")  # fmt: skip
+"""What stands between and behind words in real texts."""
 
 RATES = (0.02, 0.05, 0.10, 0.20, 0.35)
 """Share of words damaged at severity 1 to 5."""
@@ -37,6 +41,20 @@ def corrupt(text: str, kind: str, severity: int, rng: np.random.Generator) -> st
     if not 1 <= severity <= len(RATES):
         raise UsageError(f"severity is {severity}", "give 1 (slight) to 5")
     return KINDS[kind](text, RATES[severity - 1], rng)
+
+
+def dress(words: Sequence[str], rng: np.random.Generator) -> str:
+    """The words as people write them: some in capitals or with accents, some marks, digits and foreign signs between.
+
+    What a tokenizer or a normaliser does to each of these then shows in the scores of a probe.
+    """
+    dressed = []
+    for word in words:
+        draw = rng.random()
+        dressed.append(word.upper() if draw < 0.06 else word.capitalize() if draw < 0.15 else word)
+        if rng.random() < 0.15:
+            dressed[-1] += SIGNS[int(rng.integers(len(SIGNS)))]
+    return " ".join(dressed)
 
 
 def slip(word: str, rng: np.random.Generator) -> str:
