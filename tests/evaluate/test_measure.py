@@ -128,12 +128,12 @@ def test_intervals_equal_a_slow_bootstrap() -> None:
         "pr_auc": lambda rows: oracle.average_precision_score(truth[rows], scores[rows, 1]),
     }
     rng = np.random.default_rng(3)
-    draws = [rng.integers(0, 400, 400) for _ in range(1000)]
+    draws = [rng.integers(0, 400, 400) for _ in range(300)]
     for name, judge in judges.items():
         low, high = np.quantile([judge(rows) for rows in draws], [0.025, 0.975])
         width = high - low
-        assert found[name].low == pytest.approx(low, abs=0.12 * width), name
-        assert found[name].high == pytest.approx(high, abs=0.12 * width), name
+        assert found[name].low == pytest.approx(low, abs=0.2 * width), name
+        assert found[name].high == pytest.approx(high, abs=0.2 * width), name
 
 
 @pytest.mark.parametrize(("task", "labels"), [("binary", 2), ("multiclass", 5), ("multilabel", 4)])

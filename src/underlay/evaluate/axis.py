@@ -28,6 +28,8 @@ class Axis:
         scale = 100 if percent else 1
         step = (self.ticks[1] - self.ticks[0]) * scale if len(self.ticks) > 1 else 1
         digits = max(0, min(6, -floor(log10(step) + 1e-9)))
+        if abs(tick) >= 10_000 and step >= 1_000 and not percent:
+            return f"{tick / 1000:,.{1 if step % 1_000 else 0}f}k".replace("-", "\N{MINUS SIGN}")
         text = f"{tick * scale:,.{digits}f}"
         return text.replace("-", "\N{MINUS SIGN}") if text.strip("-0.,") else text.lstrip("-")
 
@@ -42,12 +44,13 @@ def axis_over(
     """
     known = [value for value in values if isfinite(value)] or [0.0, 1.0]
     low, high = min(known), max(known)
-    if high - low < 1e-9 * max(abs(low), abs(high), 1e-300) or high == low:
-        pad = abs(low) * 0.1 or 0.5
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), 1e-12):
+        pad = abs(low) * 0.1 if abs(low) > 1e-9 else 0.5
         low, high = max(low - pad, bounds[0]), min(high + pad, bounds[1])
     step = _round_step((high - low) / ticks)
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
-    places = [round(number * step, 12) for number in range(first, last + 1)]
+    digits = 2 - floor(log10(step))
+    places = [round(number * step, digits) for number in range(first, last + 1)]
     inside = tuple(place for place in places if bounds[0] <= place <= bounds[1])
     return Axis(max(first * step, bounds[0]), min(last * step, bounds[1]), inside)
 

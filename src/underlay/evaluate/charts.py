@@ -109,18 +109,19 @@ def validation_chart(
     for step, value in points:
         if step == best:
             parts.append(frame.dot(step, value, style="ring", radius=7, says="kept"))
-            parts.append(_beside(frame, (step, value), f"kept: {figure(metric, value)}"))
+            parts.append(_beside(frame, (step, value), f"kept: {figure(metric, value)}", below=not shown.higher))
     return frame.picture(parts, label=f"Validation {shown.title} by step")
 
 
-def _beside(frame: Frame, point: Point, text: str) -> Markup:
-    late, high = frame.x.place(point[0]) > 0.75, frame.y.place(point[1]) > 0.9
-    return frame.words(*point, text, anchor="end" if late else "start", shift=(-11 if late else 11, 22 if high else -9))
+def _beside(frame: Frame, point: Point, text: str, *, below: bool) -> Markup:
+    height = frame.y.place(point[1])
+    late, low = frame.x.place(point[0]) > 0.75, height > 0.9 or (below and height > 0.08)
+    return frame.words(*point, text, anchor="end" if late else "start", shift=(-11 if late else 11, 22 if low else -9))
 
 
 def scatter_chart(points: Scatter) -> Markup:
     """Predicted beside true numbers; on the line they agree."""
-    axis = axis_over([*points.truth, *points.prediction])
+    axis = axis_over([*points.truth, *points.prediction], ticks=8)
     frame = Frame(axis, axis, titles=("True", "Predicted"), percent=(False, False))
     parts = [frame.line([(axis.low, axis.low), (axis.high, axis.high)], "ideal")]
     for true, said in zip(points.truth, points.prediction, strict=True):

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from underlay.evaluate.axis import Axis
 
 WIDTH, HEIGHT = 520, 320
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 58, 12, 14, 46
 
 Point = tuple[float, float]
 
@@ -76,7 +76,7 @@ class Frame:
             drawn.append(tag("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=top, y2=top))
             drawn.append(tag("text", label, class_="tick", x=LEFT - 8, y=top + 4, text_anchor="end"))
         middle = (TOP + HEIGHT - BOTTOM) / 2
-        place = f"translate(12 {middle:.0f}) rotate(-90)"
+        place = f"translate(11 {middle:.0f}) rotate(-90)"
         return [*drawn, tag("text", self.titles[1], class_="title", transform=place, text_anchor="middle")]
 
     def _x_axis(self) -> list[Markup]:

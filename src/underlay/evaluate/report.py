@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from underlay.evaluate import charts, wording
 from underlay.evaluate.examination import Examination
+from underlay.evaluate.remarks import remarks
 
 
 @dataclass(frozen=True)
@@ -183,4 +184,5 @@ def _environment() -> Environment:
     ):
         environment.globals[words.__name__] = words
     environment.globals["charts"] = charts
+    environment.globals["remarks"] = remarks
     return environment

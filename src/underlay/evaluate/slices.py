@@ -93,6 +93,8 @@ def groups(values: Sequence[Any]) -> dict[str, np.ndarray]:
         found = _ranges(np.array([np.nan if gone else value for value, gone in zip(values, missing, strict=True)]))
     else:
         found = _kinds([None if gone else str(value) for value, gone in zip(values, missing, strict=True)])
+        if numeric:
+            found = dict(sorted(found.items(), key=lambda kind: float(kind[0])))
     return found | ({"(missing)": missing} if missing.any() else {})
 
 

@@ -6,6 +6,8 @@ from underlay.evaluate.interval import Interval
 from underlay.evaluate.measure import METRICS, Metric
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
+IN_UNITS = ("mae", "rmse")
+"""Metrics in units of the target, of any size; the others lie about 0 to 1."""
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -20,7 +22,9 @@ def figure(name: str, value: float) -> str:
     >>> figure("log_loss", 0.41234)
     '0.412'
     """
-    return percent(value) if metric_of(name).percent else number(value)
+    if metric_of(name).percent:
+        return percent(value)
+    return number(value) if name in IN_UNITS or name not in METRICS else signed(f"{value:.3f}")
 
 
 def span(name: str, interval: Interval) -> str:
@@ -28,7 +32,7 @@ def span(name: str, interval: Interval) -> str:
     if metric_of(name).percent:
         low, high = signed(f"{interval.low * 100:.1f}"), signed(f"{interval.high * 100:.1f}")
         return f"{low} – {high}{THIN}%"
-    return f"{number(interval.low)} – {number(interval.high)}"
+    return f"{figure(name, interval.low)} – {figure(name, interval.high)}"
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -99,9 +103,11 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    large, small, names = (
+        (whole // 60, whole % 60, "min s") if whole < 3600 else (whole // 3600, whole % 3600 // 60, "h min")
+    )
+    first, second = names.split()
+    return f"{large} {first} {small} {second}" if small else f"{large} {first}"
 
 
 def verdict(name: str, gap: Interval) -> str:
@@ -117,7 +123,7 @@ def gap_text(name: str, gap: Interval) -> str:
         value, low, high = (signed(f"{part * 100:.1f}") for part in (gap.value, gap.low, gap.high))
         unit = " points"
     else:
-        value, low, high = number(gap.value), number(gap.low), number(gap.high)
+        value, low, high = (figure(name, part) for part in (gap.value, gap.low, gap.high))
         unit = ""
     plus = "" if value.startswith(MINUS) else "+"
     return f"{plus}{value}{unit} ({low} to {high})"
@@ -129,4 +135,4 @@ def in_sentence(title: str) -> str:
     >>> in_sentence("Macro F1"), in_sentence("ROC AUC")
     ('macro F1', 'ROC AUC')
     """
-    return title if title[:2].isupper() or title[1:2] in "²" else title[:1].lower() + title[1:]
+    return title if title[:2].isupper() or title[1:2] == "²" else title[:1].lower() + title[1:]
