@@ -95,7 +95,7 @@ def fine_tune(
             data, *rows = prepare.encode(data, modalities, cache=run.state / "cache", say=say)
         with clock("check"):
             say.phase("check", "checking")
-            findings = check_data(data, modalities, recipe, say=say)
+            checked = check_data(data, modalities, rows[0], recipe, say=say)
         if begun is None:
             recipe = _resolved(recipe, data, backbone, modalities, rows[0])
             run.keep(recipe, {"data": data.digests})
@@ -130,7 +130,7 @@ def fine_tune(
                 say=say,
             )
         data.table.require_unchanged()
-        measured = Measured(data, modalities, backbone, config, learned, recipe, findings, clock.seconds, say)
+        measured = Measured(data, modalities, backbone, config, learned, recipe, checked, clock.seconds, say)
         bundle, report = release(measured, run, force=force)
         return FineTuned(bundle, report, recipe, clock.seconds)
 

@@ -15,7 +15,6 @@ from underlay.bundle import Answers, Bundle, Contents, Rule, reference_sketch, s
 from underlay.core import Modality, Target
 from underlay.core.durable import write_file
 from underlay.evaluate import (
-    CheckLine,
     DataFacts,
     Examination,
     Fact,
@@ -30,6 +29,7 @@ from underlay.evaluate import (
     render_report,
 )
 from underlay.models import Backbone
+from underlay.strategies.checks import Checked
 from underlay.strategies.learn import Learned
 from underlay.strategies.listening import Say
 from underlay.strategies.prepare import Prepared
@@ -53,7 +53,7 @@ class Measured:
         config: What `models.configure` gave.
         learned: The trained model.
         recipe: Resolved.
-        findings: Of the data checks.
+        checked: What the data checks found.
         seconds: By phase so far.
         say: Told what happens; holds the warnings.
     """
@@ -64,7 +64,7 @@ class Measured:
     config: Mapping[str, Any]
     learned: Learned
     recipe: Recipe
-    findings: tuple[CheckLine, ...]
+    checked: Checked
     seconds: dict[str, float]
     say: Say
 
@@ -172,7 +172,11 @@ def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
     answers = bundle.answer(columns)
     first = schema.columns[0].name
     modality = measured.modalities[first]
-    lengths = {"length": [len(modality.parts(value)) for value in columns[first]]}
+    by: dict[str, list[Any]] = {"length": [len(modality.parts(value)) for value in columns[first]]}
+    leaked = measured.checked.leaked
+    if leaked is not None and len(leaked):
+        seen = set(leaked.tolist())
+        by["seen in training"] = ["yes" if row in seen else "no" for row in range(len(data.splits.test))]
     return [
         examine(
             target,
@@ -191,7 +195,7 @@ def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
                 classical=modality.classical(),
                 seed=measured.recipe.seed,
             ),
-            columns=lengths,
+            columns=by,
             places=lambda row: data.tests_on.place(int(data.splits.test[row])),
             seed=measured.recipe.seed,
         )
@@ -219,7 +223,7 @@ def _report(measured: Measured, examined: tuple[Examination, ...], run: RunFolde
             {target.name: _label_counts(data, target) for target in data.schema.targets if target.labels},
         ),
         targets=examined,
-        checks=measured.findings,
+        checks=measured.checked.lines,
         learning=_learning(measured),
         run=(
             FactGroup("Seeds and steps", (Fact("seed", str(recipe.seed)), Fact("steps", f"{progress.step:,}"))),
