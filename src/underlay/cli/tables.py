@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> "Table":
     """Give a table of plain cells; numbers stand to the right."""
-    from rich.box import SIMPLE
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
@@ -17,8 +17,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
         title=title or None,
         title_justify="left",
         title_style="bold",
-        box=SIMPLE,
+        box=SIMPLE_HEAD,
         pad_edge=False,
+        show_edge=False,
         show_header=any(columns),
     )
     for position, column in enumerate(columns):

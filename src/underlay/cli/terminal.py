@@ -70,7 +70,7 @@ class Terminal:
             self._bar.start()
         if self._task is None:
             self._task = self._bar.add_task("", total=None, measures="", left="")
-        done, total = event.data.get("done", 0), event.data.get("total")
+        done, total = _counts(event.data)
         self._bar.update(
             self._task,
             description=_plain(event.text),
@@ -79,16 +79,16 @@ class Terminal:
             measures=measures(event.data),
             left=duration(event.data.get("left")),
         )
-        if total is not None and done >= total:
+        if done >= total:
             self._end_bar()
 
     def _line(self, event: Event) -> None:
-        done, total = event.data.get("done", 0), event.data.get("total")
+        done, total = _counts(event.data)
         now = time.monotonic()
-        if now - self._last_line < QUIET_SECONDS and done != total:
+        if now - self._last_line < QUIET_SECONDS and done < total:
             return
         self._last_line = now
-        said = [f"{done}/{total}" if total else str(done), measures(event.data), duration(event.data.get("left"))]
+        said = [f"{done / total:.0%}", measures(event.data), duration(event.data.get("left"))]
         self._print(f"  {_plain(event.text)} {', '.join(part for part in said if part)}")
 
     def _end_bar(self) -> None:
@@ -98,12 +98,12 @@ class Terminal:
 
 
 def _new_bar(console: Any) -> "Progress":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     return Progress(
         TextColumn("  {task.description}"),
         BarColumn(bar_width=30),
-        MofNCompleteColumn(),
+        TaskProgressColumn(),
         TextColumn("{task.fields[measures]}"),
         TextColumn("{task.fields[left]}"),
         console=console,
@@ -116,6 +116,12 @@ def _plain(text: str) -> str:
     from rich.markup import escape
 
     return escape("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text))
+
+
+def _counts(data: Mapping[str, Any]) -> tuple[float, float]:
+    """How much of how much is done; without a total, `done` is a share."""
+    total = float(data.get("total") or 1)
+    return min(float(data.get("done", 0)), total), total
 
 
 def measures(data: Mapping[str, Any]) -> str:

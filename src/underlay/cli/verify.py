@@ -14,5 +14,10 @@ def verify(bundle: BundleFolder, json: Json = False) -> None:
     if json:
         put_json(asdict(found))
         return
-    facts = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in asdict(found).items())
-    results().print(f"{bundle} is intact ({facts})", markup=False)
+    golden = found.golden
+    results().print(
+        f"{bundle} is intact: {found.files} files, {found.bytes / 1e6:.1f} MB, as sealed ({found.seal[:12]}…); "
+        f"{golden.rows} golden rows answered as then (largest difference {golden.difference:.1g}, "
+        f"allowed {golden.tolerance:.0e})",
+        markup=False,
+    )

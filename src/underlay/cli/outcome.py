@@ -1,0 +1,104 @@
+"""What a finished run shows: figures beside baselines, where things are, what to type next."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from underlay.cli.streams import results
+from underlay.cli.tables import table
+
+if TYPE_CHECKING:
+    from underlay.evaluate import Examination, Interval
+    from underlay.strategies import FineTuned
+
+
+def summary(tuned: "FineTuned") -> dict[str, Any]:
+    """The run for a program that reads stdout."""
+    bundle, report = tuned.bundle, tuned.report
+    targets = report.targets if report else ()
+    return {
+        "bundle": str(bundle.path),
+        "seal": bundle.manifest.seal if bundle.manifest else None,
+        "targets": {target.name: {"task": target.task, "labels": target.labels} for target in bundle.schema.targets},
+        **counted(bundle.metrics),
+        "baselines": _only({one.target: _baselines(one) for one in targets}),
+        "warnings": list(report.notes) if report else [],
+        "report": str(report_of(tuned)),
+        "seconds": dict(tuned.seconds),
+        "recipe": tuned.recipe.model_dump(mode="json"),
+    }
+
+
+def counted(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """`{"metrics": ..., "n": ...}`, both by target where there are several.
+
+    >>> counted({"label": {"accuracy": {"value": 0.9, "low": 0.8, "high": 0.95}, "n": 40}})
+    {'metrics': {'accuracy': {'value': 0.9, 'low': 0.8, 'high': 0.95}}, 'n': 40}
+    """
+    figures = {
+        target: {name: figure for name, figure in found.items() if name != "n"} for target, found in metrics.items()
+    }
+    return {"metrics": _only(figures), "n": _only({target: found.get("n", 0) for target, found in metrics.items()})}
+
+
+def show(tuned: "FineTuned") -> None:
+    """Print the figures of a run and the next command."""
+    for one in tuned.report.targets if tuned.report else ():
+        show_figures(one)
+    folder = shlex.quote(str(tuned.bundle.path))
+    results().print(f"report: {report_of(tuned)}", markup=False)
+    results().print(f"next:   underlay predict {folder} {_example(tuned)}", markup=False)
+
+
+def show_figures(one: "Examination") -> None:
+    """Print a table of one target's figures with their 95 % intervals, baselines beside them."""
+    from underlay.evaluate.wording import metric_of
+
+    if not one.count:
+        return
+    title = f"{one.target}: {one.count:,} rows measured, 95 % intervals"
+    columns = ["", "this model", *(opponent.name for opponent in one.opponents)]
+    rows = [
+        [
+            metric_of(name).title,
+            spread(name, figure),
+            *(spread(name, opponent.metrics.get(name)) for opponent in one.opponents),
+        ]
+        for name, figure in one.metrics.items()
+    ]
+    results().print(table(title, columns, rows))
+
+
+def spread(name: str, figure: "Interval | None") -> str:
+    """A figure with its interval, or nothing."""
+    from underlay.evaluate.wording import figure as written
+    from underlay.evaluate.wording import span
+
+    return "" if figure is None else f"{written(name, figure.value)}  ({span(name, figure)})"
+
+
+def report_of(tuned: "FineTuned") -> Path | None:
+    """The HTML report that the run left beside its bundle."""
+    path = tuned.bundle.path
+    return None if path is None else path.with_name(f"{path.name}.run") / "report.html"
+
+
+def _baselines(one: "Examination") -> dict[str, Any]:
+    return {
+        opponent.name: {
+            "metrics": {name: figure.to_dict() for name, figure in opponent.metrics.items()},
+            "seconds": opponent.seconds,
+        }
+        for opponent in one.opponents
+    }
+
+
+def _only(by_target: Mapping[str, Any]) -> Any:
+    """The value of the only target, or all of them."""
+    return next(iter(by_target.values())) if len(by_target) == 1 else dict(by_target)
+
+
+def _example(tuned: "FineTuned") -> str:
+    columns: Sequence[Any] = tuned.bundle.schema.columns
+    return '"some text"' if len(columns) == 1 else "FILE"
