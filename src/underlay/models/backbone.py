@@ -34,6 +34,7 @@ class Backbone:
         credit: Whose work it is, under which licence.
         weights: The safetensors file; None from scratch.
         family: How the names in the file map to ours.
+        pooling: The pooling that suits it, where the recipe names none.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Backbone:
     credit: str = ""
     weights: Path | None = None
     family: str | None = None
+    pooling: str = "mean"
 
     def load(self, model: SignalModel) -> None:
         """Copy the trained weights into the trunk and into every stem of the same kind; from scratch: nothing.
@@ -99,6 +101,7 @@ def open_checkpoint(
         credit=credit,
         weights=files["model.safetensors"],
         family=kind,
+        pooling="last" if trunk.get("causal") else "mean",
     )
 
 

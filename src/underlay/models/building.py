@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from inspect import Parameter, signature
 from types import UnionType
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import torch
 from torch import nn
@@ -14,7 +14,9 @@ from underlay.models.initial import initialise
 from underlay.models.model import SignalModel
 from underlay.models.registries import HEADS, POOLINGS, STEMS, TRUNKS
 
-PARTS = ("stems", "trunk", "pooling", "heads")
+PARTS = {"stems": list, "trunk": dict, "pooling": dict, "heads": list}
+MOST_PARAMETERS = 1 << 34
+"""Far above what this trunk is for, far below what makes a machine run out of addresses."""
 
 
 def configure(
@@ -62,9 +64,8 @@ def build(config: Mapping[str, Any], *, seed: int) -> SignalModel:
     Raises:
         BundleRefused: An unknown key (`config_key`), name (`config_name`) or an impossible value (`config_value`).
     """
-    if set(config) != set(PARTS):
-        raise BundleRefused(f"a model has the parts {sorted(PARTS)}; this one has {sorted(config)}", code="config_key")
-    with torch.device("meta"):
+    _check_shape(config)
+    with torch.device("meta"):  # shapes without memory: an absurd size is refused before it is allocated
         trunk = _part(TRUNKS, config["trunk"])
         width = trunk.width
         model = SignalModel(
@@ -73,6 +74,8 @@ def build(config: Mapping[str, Any], *, seed: int) -> SignalModel:
             _part(POOLINGS, {**config["pooling"], "width": width}),
             {head["target"]: _part(HEADS, {**_without(head, "target"), "width": width}) for head in config["heads"]},
         )
+    if (count := sum(parameter.numel() for parameter in model.parameters())) > MOST_PARAMETERS:
+        raise BundleRefused(f"this configuration has {count:,} parameters", code="config_value")
     for column in model.columns:
         if model.stem(column).width != width:
             raise BundleRefused(
@@ -81,6 +84,18 @@ def build(config: Mapping[str, Any], *, seed: int) -> SignalModel:
     model.to_empty(device="cpu")
     initialise(model, seed=seed)
     return model
+
+
+def _check_shape(config: Mapping[str, Any]) -> None:
+    if set(config) != set(PARTS):
+        raise BundleRefused(f"a model has the parts {sorted(PARTS)}; this one has {sorted(config)}", code="config_key")
+    for part, kind in PARTS.items():
+        if not isinstance(config[part], kind) or not config[part]:
+            raise BundleRefused(f"{part} is {config[part]!r}, not a filled {kind.__name__}", code="config_value")
+    for part, key in (("stems", "column"), ("heads", "target")):
+        names = [one.get(key) if isinstance(one, dict) else None for one in config[part]]
+        if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+            raise BundleRefused(f"each of the {part} needs a {key} of its own; they have {names}", code="config_value")
 
 
 def _stem(backbone: Backbone, column: str, described: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +142,9 @@ def _part(registry: Registry[type[nn.Module]], config: Mapping[str, Any]) -> Any
         raise BundleRefused(f"{name} cannot be built with {arguments}: {error}", code="config_value") from error
 
 
-def _fits(value: Any, kind: type | UnionType) -> bool:
+def _fits(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(_fits(one, get_args(kind)[0]) for one in value)
     if isinstance(kind, UnionType):
         return any(_fits(value, one) for one in kind.__args__)
     if isinstance(value, bool):

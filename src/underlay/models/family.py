@@ -41,6 +41,11 @@ ACTIVATIONS = {
     "silu": "silu",
 }
 
+_NUMBERS = {
+    **dict.fromkeys(("vocabulary", "width", "depth", "heads", "inner", "positions"), int),
+    "norm_eps": (int, float),
+}
+
 
 @dataclass(frozen=True)
 class Family:
@@ -104,9 +109,14 @@ class Family:
         ]
         problems += [f"{key} is missing" for key in self.read if key not in settings and key not in self.default]
         known = {*self.read, *self.fixed, *HARMLESS}
+        problems += [
+            f"{key} = {settings[key]!r} is not a number above 0"
+            for key, ours in self.read.items()
+            if key in settings and ours in _NUMBERS and not _is_number(settings[key], ours)
+        ]
         problems += [f"{key} = {settings[key]!r} is not known" for key in sorted(set(settings) - known)]
         activation = next(theirs for theirs, ours in self.read.items() if ours == "activation")
-        if settings.get(activation, self.default.get(activation)) not in ACTIVATIONS:
+        if str(settings.get(activation, self.default.get(activation))) not in ACTIVATIONS:
             problems.append(f"{activation} = {settings.get(activation)!r} (known: {sorted(ACTIVATIONS)})")
         if problems:
             raise CheckpointRefused(
@@ -136,6 +146,12 @@ class Family:
 
     def _is_skipped(self, name: str) -> bool:
         return name.startswith(self.skipped) or name.endswith((".attn.bias", ".attn.masked_bias"))
+
+
+def _is_number(value: Any, name: str) -> bool:
+    if name == "inner" and value is None:
+        return True
+    return isinstance(value, _NUMBERS[name]) and not isinstance(value, bool) and value > 0
 
 
 def _modern(name: str) -> str:

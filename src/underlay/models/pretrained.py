@@ -39,8 +39,12 @@ SCRATCH: Mapping[str, Mapping[str, Any]] = {
         "final_norm": True,
         "norm_eps": 1e-5,
     },
+    "convolution": {"width": 192, "depth": 2, "kernels": [3, 5, 7]},
+    "recurrent": {"width": 192, "depth": 1},
 }
 """Trunks that start from nothing, with sizes that two cores train in minutes."""
+
+_POOLING = {"convolution": "max", "recurrent": "attention"}
 
 
 def resolve(trunk: str, *, options: Mapping[str, Any] | None = None) -> Backbone:
@@ -61,7 +65,9 @@ def resolve(trunk: str, *, options: Mapping[str, Any] | None = None) -> Backbone
     """
     changes = dict(options or {})
     if trunk in SCRATCH:
-        return Backbone(trunk, {**SCRATCH[trunk], **changes, "name": TRUNKS.full_name(trunk)})
+        return Backbone(
+            trunk, {**SCRATCH[trunk], **changes, "name": TRUNKS.full_name(trunk)}, pooling=_POOLING.get(trunk, "mean")
+        )
     if stray := sorted(set(changes) - {"attention_dropout"}):
         raise UsageError(f"the trained trunk {trunk!r} cannot change {stray}", "drop them, or train from scratch")
     if trunk == "minilm":

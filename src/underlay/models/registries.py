@@ -49,3 +49,13 @@ class Trunk(Protocol):
     def __call__(self, embedded: Tensor, mask: Tensor | None, *, start: int = 0, stop: int | None = None) -> Tensor:
         """Run layers `start` to `stop`; `[B, L, D]` in and out, 0 at padding."""
         ...
+
+
+def check_sizes(*, width: int, depth: int) -> None:
+    """Refuse sizes no trunk has; the layers of one with a billion would be made one by one.
+
+    Raises:
+        ValueError: `width` or `depth` is out of range.
+    """
+    if not (1 <= width <= 1 << 16 and 0 <= depth <= 1 << 10):
+        raise ValueError(f"width {width} must be 1 to 65536 and depth {depth} 0 to 1024")

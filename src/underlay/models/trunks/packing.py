@@ -64,3 +64,23 @@ class Packing:
     def positions(self, device: torch.device) -> Tensor:
         """Rank of each packed position in its sequence, `[N]`."""
         return torch.cat([torch.arange(length, device=device).repeat(number) for length, number in self.groups])
+
+    def lengths(self) -> Tensor:
+        """Length of each sequence, in packed order, `[S]`."""
+        lengths, numbers = zip(*self.groups, strict=True)
+        return torch.tensor(lengths).repeat_interleave(torch.tensor(numbers))
+
+    def real(self, device: torch.device) -> Tensor:
+        """Which places of `pad`'s result hold a position, `[S, T]`."""
+        lengths = self.lengths().to(device)
+        return torch.arange(int(lengths[-1]), device=device) < lengths.unsqueeze(1)
+
+    def pad(self, packed: Tensor) -> Tensor:
+        """`[N, D]` -> a row for each sequence, 0 behind its end, `[S, T, D]`."""
+        real = self.real(packed.device)
+        padded = packed.new_zeros(real.numel(), packed.shape[1])
+        return padded.index_copy(0, real.flatten().nonzero().squeeze(1), packed).view(*real.shape, -1)
+
+    def flatten(self, padded: Tensor) -> Tensor:
+        """Undo `pad`: `[S, T, D]` -> `[N, D]`."""
+        return padded.flatten(0, 1).index_select(0, self.real(padded.device).flatten().nonzero().squeeze(1))

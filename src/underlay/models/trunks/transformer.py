@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from underlay.models.dropout import Dropout
 from underlay.models.linear import Linear
-from underlay.models.registries import TRUNKS
+from underlay.models.registries import TRUNKS, check_sizes
 from underlay.models.trunks.packing import Packing
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -70,6 +70,7 @@ class TransformerTrunk(nn.Module):
         attention_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        check_sizes(width=width, depth=depth)
         if width % heads or norm not in ("pre", "post") or activation not in ACTIVATIONS:
             raise ValueError(
                 f"width {width} / heads {heads} must be whole, norm {norm!r} 'pre' or 'post', "

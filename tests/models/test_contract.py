@@ -1,0 +1,164 @@
+"""Every stem on every trunk under every pooling and head: what each combination promises."""
+
+import json
+from itertools import product
+
+import pytest
+import torch
+
+from underlay.models import HEADS, POOLINGS, STEMS, TRUNKS, Backbone, SignalModel, build, configure, resolve
+
+SMALL = {
+    "transformer.v1": {"width": 12, "depth": 2, "heads": 2, "inner": 20},
+    "convolution.v1": {"width": 12, "depth": 2, "kernels": [3, 5]},
+    "recurrent.v1": {"width": 12, "depth": 2},
+}
+VARIANTS = [
+    ("transformer.v1", {}),
+    ("transformer.v1", {"norm": "pre", "rotary": True, "gated": True, "final_norm": True}),
+    ("transformer.v1", {"norm": "pre", "causal": True, "activation": "gelu_tanh", "final_norm": True}),
+    ("convolution.v1", {}),
+    ("recurrent.v1", {}),
+    ("recurrent.v1", {"cell": "lstm"}),
+]
+DESCRIBED = {"text.v1": {"name": "text.v1", "vocabulary": 40, "padding": 0, "limit": 16}}
+COMBINATIONS = list(product(STEMS, VARIANTS, POOLINGS, HEADS))
+
+
+def text(rows, length=None):
+    """Inputs of one column; a row is a list of segments, a segment a list of ids."""
+    length = length or max(sum(map(len, row)) for row in rows)
+    ids, mask = (torch.zeros(len(rows), length, dtype=torch.long) for _ in range(2))
+    for number, row in enumerate(rows):
+        flat = [(token, part) for part, segment in enumerate(row, start=1) for token in segment]
+        for place, (token, part) in enumerate(flat):
+            ids[number, place], mask[number, place] = token, part
+    return {"text": {"ids": ids, "mask": mask}}
+
+
+ROWS = [[[5, 6, 7, 8]], [[9, 10], [11, 12, 13]], [[14]], [[15, 16, 17, 18, 19, 20, 21]], [[9, 10]]]
+
+
+def make(stem="text.v1", variant=VARIANTS[0], pooling="mean", head="linear", *, seed=0, outputs=None) -> SignalModel:
+    backbone = Backbone("small", {"name": variant[0], **SMALL[variant[0]], **variant[1]})
+    config = configure(
+        backbone, columns={"text": DESCRIBED[stem]}, outputs=outputs or {"label": 3}, pooling=pooling, head=head
+    )
+    model = build(json.loads(json.dumps(config, sort_keys=True)), seed=seed)
+    with torch.no_grad():  # the small first values would hide a leak between rows below the tolerance
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    return model.eval()
+
+
+def test_every_entry_is_covered_here():
+    assert set(SMALL) == set(TRUNKS)
+    assert set(DESCRIBED) == set(STEMS)
+
+
+@pytest.mark.parametrize(("stem", "variant", "pooling", "head"), COMBINATIONS)
+def test_a_row_gives_the_same_alone_and_among_others_and_under_more_padding(stem, variant, pooling, head):
+    model = make(stem, variant, pooling, head)
+    with torch.no_grad():
+        together = model(text(ROWS)).logits["label"]
+        wider = model(text(ROWS, length=16)).logits["label"]
+        alone = torch.cat([model(text([row])).logits["label"] for row in ROWS])
+    torch.testing.assert_close(together, alone, rtol=0, atol=2e-5)
+    torch.testing.assert_close(together, wider, rtol=0, atol=2e-5)
+    assert together.std(dim=0).min() > 1e-3  # it does look at its input
+
+
+@pytest.mark.parametrize(("stem", "variant", "pooling", "head"), COMBINATIONS)
+def test_every_parameter_learns_and_every_state_comes_back(stem, variant, pooling, head):
+    model = make(stem, variant, pooling, head).train()
+    model(text(ROWS)).logits["label"].square().sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    again = make(stem, variant, pooling, head, seed=7)
+    again.load_state_dict(model.state_dict())
+    model.eval()
+    with torch.no_grad():
+        assert torch.equal(again(text(ROWS)).logits["label"], model(text(ROWS)).logits["label"])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_seed_decides_every_first_value(variant):
+    first, same, other = (make(variant=variant, seed=seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["stems.text.words.weight"], other["stems.text.words.weight"])
+
+
+def test_another_head_changes_no_first_value_of_the_trunk():
+    one, other = make(head="linear").state_dict(), make(head="mlp").state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one if not name.startswith("heads"))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("rows", [ROWS, [ROWS[0], [[1, 2, 3, 4]]]])
+def test_cached_activations_enter_at_any_layer(variant, rows):
+    model, inputs = make(variant=variant), text(rows)
+    with torch.no_grad():
+        whole = model(inputs)
+        for start in range(model.depth + 1):
+            lower = model.lower(inputs, start)
+            rest = model.encode(lower, model.mask(inputs), start=start)
+            if start < model.depth:
+                torch.testing.assert_close(rest.logits["label"], whole.logits["label"], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_segments_do_not_see_each_other(variant):
+    model = make(variant=variant, pooling="mean")
+    with torch.no_grad():
+        hidden = model(text([[[5, 6, 7], [8, 9]]])).hidden[0]
+        parts = [model(text([[segment]])).hidden[0] for segment in ([5, 6, 7], [8, 9])]
+    torch.testing.assert_close(hidden, torch.cat(parts), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_order_matters_in_every_trunk(variant):
+    model = make(variant=variant)
+    with torch.no_grad():
+        one, other = (model(text([[ids]])).logits["label"] for ids in ([5, 6, 7, 8], [8, 6, 7, 5]))
+    assert (one - other).abs().max() > 1e-3
+
+
+def test_hidden_is_zero_at_padding():
+    for variant in VARIANTS:
+        inputs = text(ROWS)
+        with torch.no_grad():
+            hidden = make(variant=variant)(inputs).hidden
+        assert hidden[inputs["text"]["mask"] == 0].abs().max() == 0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_layer_of_counts_from_the_stem_to_the_head(variant):
+    model = make(variant=variant, pooling="attention")
+    layers = {name: model.layer_of(name) for name, _ in model.named_parameters()}
+    assert layers["stems.text.words.weight"] == 0
+    assert {layer for name, layer in layers.items() if name.startswith("trunk.layers.1.")} == {2}
+    assert layers["heads.label.out.weight"] == layers["pooling.score.weight"] == model.depth + 1
+    assert set(layers.values()) == set(range(model.depth + 2))
+
+
+def test_several_columns_and_targets_with_any_names():
+    columns = dict.fromkeys(("the title", "body.v2"), DESCRIBED["text.v1"])
+    outputs = {"is it good?": 2, "keys": 4}
+    config = configure(resolve("transformer", options={"depth": 1}), columns=columns, outputs=outputs)
+    model = build(config, seed=0).eval()
+    title, body = text([[[5, 6]], [[7]]])["text"], text([[[8, 9, 10]], [[11, 12, 13]]])["text"]
+    with torch.no_grad():
+        output = model({"the title": title, "body.v2": body})
+        other = model({"the title": text([[[5, 6]], [[30]]])["text"], "body.v2": body})
+    assert {name: logits.shape for name, logits in output.logits.items()} == {"is it good?": (2, 2), "keys": (2, 4)}
+    assert output.mask.tolist() == [[1, 1, 1, 1, 1], [1, 0, 1, 1, 1]]
+    assert torch.equal(output.hidden[0], other.hidden[0])
+    assert not torch.equal(output.hidden[1, 2:], other.hidden[1, 2:])  # the body reads the title
+
+
+def test_an_unpadded_batch_needs_no_mask():
+    model = make()
+    assert model.mask(text([[[1, 2]], [[3, 4]]])) is None
+    assert model.mask(text([[[1, 2]], [[3]]])) is not None
+    assert model.mask(text([[[1], [2]]])) is not None
