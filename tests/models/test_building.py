@@ -66,5 +66,5 @@ def test_a_missing_argument_is_named():
 def test_an_unknown_trunk_says_what_is_near():
     with pytest.raises(UnknownName, match="did you mean 'minilm'"):
         resolve("minlm")
-    with pytest.raises(UnknownName, match="did you mean 'attention.v1'"):
+    with pytest.raises(UnknownName, match=r"did you mean 'attention\.v1'"):
         configure(resolve("recurrent"), columns=COLUMNS, outputs={"label": 2}, pooling="atention")

@@ -41,10 +41,7 @@ ACTIVATIONS = {
     "silu": "silu",
 }
 
-_NUMBERS = {
-    **dict.fromkeys(("vocabulary", "width", "depth", "heads", "inner", "positions"), int),
-    "norm_eps": (int, float),
-}
+_NUMBERS = frozenset(("vocabulary", "width", "depth", "heads", "inner", "positions", "norm_eps"))
 
 
 @dataclass(frozen=True)
@@ -151,7 +148,8 @@ class Family:
 def _is_number(value: Any, name: str) -> bool:
     if name == "inner" and value is None:
         return True
-    return isinstance(value, _NUMBERS[name]) and not isinstance(value, bool) and value > 0
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return (whole or (name == "norm_eps" and isinstance(value, float))) and value > 0
 
 
 def _modern(name: str) -> str:
