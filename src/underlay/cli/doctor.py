@@ -20,17 +20,15 @@ FOR_DEVELOPERS = ("test", "bench", "docs", "dev")
 
 def doctor(json: Json = False) -> None:
     """Show what this machine has: cores, memory, disk, GPU, extras, versions."""
-    from underlay.cli.streams import put_json, results
-    from underlay.cli.tables import table
+    from underlay.cli.streams import put_json
+    from underlay.cli.tables import put_table
 
     found = examine()
     if json:
         put_json(found)
         return
     for title, facts in found.items():
-        results().print(
-            table(title, ["", ""], [(name.replace("_", " "), _said(value)) for name, value in facts.items()])
-        )
+        put_table(title, ["", ""], [(name.replace("_", " "), _said(value)) for name, value in facts.items()])
 
 
 def examine() -> dict[str, dict[str, Any]]:

@@ -55,12 +55,11 @@ def evaluate(
 
 def _show(targets: "tuple[Examination, ...]", *, sliced: bool) -> None:
     from underlay.cli.outcome import show_figures, spread
-    from underlay.cli.streams import results
-    from underlay.cli.tables import table
+    from underlay.cli.tables import put_table
 
     for one in targets:
         show_figures(one)
         if sliced and one.slices:
             rows = [[part.by, part.name, part.count, spread(one.key, part.figure), part.worse] for part in one.slices]
             title = f"{one.target}: {one.key} by slice"
-            results().print(table(title, ["column", "value", "rows", one.key, "worse"], rows))
+            put_table(title, ["column", "value", "rows", one.key, "worse"], rows)

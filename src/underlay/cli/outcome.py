@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from underlay.cli.streams import results
-from underlay.cli.tables import table
+from underlay.cli.tables import put_table
 
 if TYPE_CHECKING:
     from underlay.evaluate import Examination, Interval
@@ -67,7 +67,7 @@ def show_figures(one: "Examination") -> None:
         ]
         for name, figure in one.metrics.items()
     ]
-    results().print(table(title, columns, rows))
+    put_table(title, columns, rows)
 
 
 def spread(name: str, figure: "Interval | None") -> str:

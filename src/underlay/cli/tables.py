@@ -1,7 +1,9 @@
 """Tables of results, for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from underlay.cli.streams import results
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,6 +32,14 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     return drawn
 
 
+def put_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table to stdout, an empty line around it."""
+    console = results()
+    console.print()
+    console.print(table(title, columns, rows))
+    console.print()
+
+
 def cell(value: Any) -> str:
     """Text of a cell.
 
@@ -43,18 +53,3 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def figures(metrics: Mapping[str, Mapping[str, float]]) -> "Table":
-    """Metrics with their 95 % intervals, one a line."""
-    rows = [(name.replace("_", " "), *interval(figure)) for name, figure in metrics.items()]
-    return table("", ["metric", "value", "95 % interval"], rows)
-
-
-def interval(figure: Mapping[str, float]) -> tuple[str, str]:
-    """Value and interval as text.
-
-    >>> interval({"value": 0.8475, "low": 0.8254, "high": 0.8668})
-    ('0.848', '0.825 to 0.867')
-    """
-    return cell(float(figure["value"])), f"{cell(float(figure['low']))} to {cell(float(figure['high']))}"

@@ -59,7 +59,9 @@ class Terminal:
 
         columns: Sequence[str] = event.data["columns"]
         rows: Sequence[Sequence[Any]] = event.data["rows"]
+        self._console.print()
         self._console.print(table(event.text, columns, rows))
+        self._console.print()
 
     def _advance(self, event: Event) -> None:
         if not self._console.is_terminal:

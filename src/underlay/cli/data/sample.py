@@ -29,20 +29,20 @@ def sample(
 
 
 def _list(*, json: bool) -> None:
-    from underlay.cli.streams import put_json, results
-    from underlay.cli.tables import table
+    from underlay.cli.streams import put_json
+    from underlay.cli.tables import put_table
     from underlay.data import SAMPLES
 
     if json:
         put_json({key: {"about": found.about, "credit": found.credit} for key, found in SAMPLES.items()})
         return
     rows = [(key, found.about, found.language, found.credit) for key, found in SAMPLES.items()]
-    results().print(table("", ["sample", "about", "language", "source"], rows))
+    put_table("", ["sample", "about", "language", "source"], rows)
 
 
 def _show(name: str, *, json: bool) -> None:
     from underlay.cli.streams import put_json, results
-    from underlay.cli.tables import table
+    from underlay.cli.tables import put_table
     from underlay.data import open_table
 
     found = open_table(f"sample:{name}")
@@ -52,7 +52,7 @@ def _show(name: str, *, json: bool) -> None:
         return
     for note in found.notes:
         results().print(note, markup=False)
-    results().print(table("", list(found.columns), [list(row.values()) for row in first]))
+    put_table("", list(found.columns), [list(row.values()) for row in first])
     results().print(
         f"{len(found):,} rows; --out FILE writes them, sample:{name} names them in any command", markup=False
     )
