@@ -98,7 +98,7 @@ def test_a_manifest_lists_what_it_was_given_and_no_changed_byte_passes(extra: di
     required = ("config.json", "model.safetensors", "labels.json", "golden.jsonl", "reference.json", "metrics.json",
                 "provenance.json", "card.md")  # fmt: skip
     allowed = {name: data for name, data in extra.items() if _allowed(name)}
-    files = {name: b"x" for name in required} | allowed
+    files = dict.fromkeys(required, b"x") | allowed
     data = render_manifest(files, underlay="0.1.0", created="now", parent="0" * 64)
     manifest = parse_manifest(data)
     assert set(manifest.files) == set(files)

@@ -81,6 +81,13 @@ def replay(bundle: Bundle, data: bytes) -> Replay:
     Raises:
         BundleRefused: `golden`: too few rows, a score moved further than allowed, or a decision changed.
     """
+    try:
+        return _replay(bundle, data)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _refused(f"{GOLDEN} does not hold what it should: {error!r:.120}") from error
+
+
+def _replay(bundle: Bundle, data: bytes) -> Replay:
     header, rows = _parse(data)
     same = header["machine"] == machine_fingerprint()
     tolerance = float(header["tolerance"]["same" if same else "other"])

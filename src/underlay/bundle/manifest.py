@@ -59,7 +59,7 @@ def render_manifest(files: Mapping[str, bytes], *, underlay: str, created: str, 
         "seal": _UNSEALED,
     }
     blank = dump(manifest)
-    return blank.replace(_UNSEALED.encode(), sha256(blank).hexdigest().encode())
+    return _SEAL.sub(b'"seal": "' + sha256(blank).hexdigest().encode() + b'"', blank)
 
 
 def read_sealed(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
@@ -129,7 +129,9 @@ def _check_fields(parsed: Any) -> Manifest:
         raise BundleRefused(f"{MANIFEST} has {keys}; it should have {sorted(_KEYS)}", "seal it again", code="manifest")
     if parsed["format"] != FORMAT or not isinstance(parsed["revision"], int) or parsed["revision"] < 0:
         raise BundleRefused(f"{MANIFEST} has the format {parsed['format']!r}", f"known: {FORMAT}", code="format")
-    files = parsed["files"]
+    files, parent = parsed["files"], parsed["parent"]
+    if parent is not None and not (isinstance(parent, str) and _DIGEST.fullmatch(parent)):
+        raise BundleRefused(f"{MANIFEST} has the parent {parent!r:.80}, which is no seal", code="manifest")
     if not isinstance(files, dict) or len(files) > FILES or not all(_entry(entry) for entry in files.values()):
         raise BundleRefused(f"the files in {MANIFEST} are not listed as they should be", code="manifest")
     for path in files:
@@ -137,7 +139,7 @@ def _check_fields(parsed: Any) -> Manifest:
     missing = sorted(set(REQUIRED) - set(files))
     if missing:
         raise BundleRefused(f"the bundle has no {', '.join(missing)}", "seal it again", code="missing_file")
-    return Manifest(files, str(parsed["underlay"]), str(parsed["created"]), parsed["parent"], parsed["seal"])
+    return Manifest(files, str(parsed["underlay"]), str(parsed["created"]), parent, parsed["seal"])
 
 
 def _entry(entry: Any) -> bool:

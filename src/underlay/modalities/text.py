@@ -11,7 +11,7 @@ import numpy as np
 from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError
 from underlay.modalities import text_noise, text_normaliser, text_words
 from underlay.modalities.registry import MODALITIES
-from underlay.modalities.text_fit import DEFAULT_LENGTH, fit_text
+from underlay.modalities.text_fit import DEFAULT_LENGTH, check_learned, fit_text
 from underlay.modalities.text_normaliser import NEUTRAL
 from underlay.modalities.text_options import TextOptions
 from underlay.modalities.text_segments import segments
@@ -217,8 +217,9 @@ class Text:
             settings = json.loads(files["text.json"])
             options, learned = TextOptions.read(settings["options"]), dict(settings["learned"])
             text = cls(Subwords(files["tokenizer.json"]), settings["limit"], options, learned)
+            check_learned(learned, limit=text.limit)
             text.encode(NEUTRAL)
-        except (ValueError, KeyError, TypeError, UsageError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, UsageError) as error:
             raise BundleRefused(f"text.json cannot be read: {error}", "seal it again", code="modality") from error
         return text
 

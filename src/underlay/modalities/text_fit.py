@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ MEASURED = 4_000
 
 DEFAULT_LENGTH = 256
 """`auto` goes no further: cost grows with length, and head and tail of a long review carry its verdict."""
+
+LONGEST = 1 << 20
+"""No trunk reads a longer segment."""
 
 COVERED = 0.99
 COMMON_WORDS = 512
@@ -67,6 +70,22 @@ def fit_text(
     }
     facts["warnings"] = warnings(facts, pretrained=tokenizer is not None)
     return own, {"max_length": max_length, "rows": rows, "words": common_words(own, ids), "facts": facts}
+
+
+def check_learned(learned: Mapping[str, Any], *, limit: int | None) -> None:
+    """Hold what a file says was learned against what `fit_text` could have learned.
+
+    Raises:
+        ValueError: It could not.
+    """
+    length, rows, words = learned["max_length"], learned["rows"], learned["words"]
+    most = LONGEST if limit is None else limit
+    if not (type(length) is int and type(rows) is int and type(most) is int and 3 <= length <= most <= LONGEST):
+        raise ValueError(f"max_length is {length!r}, limit {limit!r}, rows {rows!r}")
+    if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+        raise ValueError("words is no list of strings")
+    if not isinstance(learned["facts"], dict):
+        raise ValueError("facts is no mapping")
 
 
 def reservoir(texts: Iterable[str], size: int, rng: np.random.Generator) -> tuple[list[str], int]:

@@ -26,7 +26,7 @@ _INVISIBLE = re.compile(
 _EMOJI = "\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
 _JOINING = "\u0600-\u07ff\u0840-\u0dff\u1000-\u109f\u1780-\u18af\ufb50-\ufdff\ufe70-\ufefc"  # Arabic to Mongolian
 _STRAY_JOINER = re.compile(
-    f"(?<![{_EMOJI}{_JOINING}])[\u200c\u200d]+|[\u200c\u200d]+(?![{_EMOJI}{_JOINING}\u200c\u200d])"
+    f"(?<![{_EMOJI}{_JOINING}])[\u200c\u200d]+|(?<=[{_EMOJI}])[\u200c\u200d]+(?![{_EMOJI}\u200c\u200d])"
     f"|(?<=[\u200c\u200d])[\u200c\u200d]+"
 )
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")

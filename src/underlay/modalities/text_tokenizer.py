@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from underlay.core import BundleRefused
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+MOST_ENTRIES = 4 << 20
 _PADDING_NAMES = ("[PAD]", "<pad>", "<|pad|>")
 
 
@@ -65,7 +66,15 @@ class Subwords:
     @cached_property
     def size(self) -> int:
         """One more than the largest id."""
-        return max(self._full.get_vocab(with_added_tokens=True).values()) + 1
+        entries = self._full.get_vocab(with_added_tokens=True).values()
+        largest = max(entries, default=0)
+        if largest >= MOST_ENTRIES:
+            raise BundleRefused(
+                f"tokenizer.json gives the id {largest:,}; the largest vocabulary has {MOST_ENTRIES:,} entries",
+                "restore the file",
+                code="tokenizer",
+            )
+        return largest + 1
 
     def words(self) -> dict[int, str]:
         """Vocabulary entries that stand alone as a word of letters, by id."""
@@ -89,8 +98,8 @@ class Subwords:
             parsed = json.loads(self.file)
         except ValueError as error:
             raise BundleRefused(f"tokenizer.json is not JSON: {error}", "restore the file", code="tokenizer") from error
-        if not isinstance(parsed, dict):
-            raise BundleRefused("tokenizer.json holds no JSON object", "restore the file", code="tokenizer")
+        if not isinstance(parsed, dict) or not isinstance(parsed.get("model"), dict):
+            raise BundleRefused("tokenizer.json describes no tokenizer", "restore the file", code="tokenizer")
         return parsed
 
     @cached_property
