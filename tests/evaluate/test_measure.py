@@ -136,6 +136,19 @@ def test_intervals_equal_a_slow_bootstrap() -> None:
         assert found[name].high == pytest.approx(high, abs=0.2 * width), name
 
 
+def test_intervals_of_numbers_equal_a_slow_bootstrap() -> None:
+    rng = np.random.default_rng(5)
+    truth = rng.gamma(2, size=300)
+    said = truth + rng.normal(scale=0.8, size=300)
+    found = measure(target_of("regression", 0), said, truth, resamples=2000)
+    judges = {"mae": oracle.mean_absolute_error, "rmse": oracle.root_mean_squared_error, "r2": oracle.r2_score}
+    draws = [rng.integers(0, 300, 300) for _ in range(600)]
+    for name, judge in judges.items():
+        low, high = np.quantile([judge(truth[rows], said[rows]) for rows in draws], [0.025, 0.975])
+        assert found[name].low == pytest.approx(low, abs=0.15 * (high - low)), name
+        assert found[name].high == pytest.approx(high, abs=0.15 * (high - low)), name
+
+
 @pytest.mark.parametrize(("task", "labels"), [("binary", 2), ("multiclass", 5), ("multilabel", 4)])
 def test_a_perfect_answer_scores_one_and_loses_nothing(task: str, labels: int) -> None:
     truth = np.arange(60) % labels if task != "multilabel" else labels_of(60, labels)[1]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.linear_model import LogisticRegression, Ridge
 
 from underlay.core import Target, stream
 from underlay.evaluate.interval import Interval
@@ -101,6 +100,8 @@ def _constant(target: Target, truth: np.ndarray, rows: int) -> np.ndarray:
 
 def _linear(target: Target, seen: Any, truth: np.ndarray, asked: Any, seed: int) -> np.ndarray:
     if target.task == "regression":
+        from sklearn.linear_model import Ridge
+
         return np.asarray(Ridge(random_state=seed % 2**32).fit(seen, truth).predict(asked))
     if target.task == "multilabel":
         return np.stack([_probability(seen, column, asked, 2, seed)[:, 1] for column in truth.T], axis=1)
@@ -113,6 +114,8 @@ def _probability(seen: Any, truth: np.ndarray, asked: Any, labels: int, seed: in
     if len(np.unique(truth)) == 1:
         found[:, int(truth[0])] = 1.0
         return found
+    from sklearn.linear_model import LogisticRegression
+
     # On sparse rows saga is 10 to 100 times faster than L-BFGS and reaches the same accuracy within 50 passes.
     solver = "saga" if sparse.issparse(seen) else "lbfgs"
     model = LogisticRegression(C=INVERSE_PENALTY, solver=solver, max_iter=50, tol=1e-3, random_state=seed % 2**32)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, logsumexp, softmax
 
 BINS = 15
@@ -46,6 +45,8 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     logits = np.asarray(logits, dtype=np.float64)
     if not len(logits) or (_decided(logits, truth) == truth).all():
         return 1.0
+    from scipy.optimize import minimize_scalar
+
     low, high = np.log(RANGE)
     found = minimize_scalar(
         lambda log: negative_log_likelihood(logits / np.exp(log), truth),
