@@ -13,9 +13,6 @@ from underlay import bundle as artefact
 from underlay.core import Listener, Schema, UsageError
 from underlay.strategies.recipe import Recipe
 
-SETTINGS = ("preset", "seed", "trunk", "time_limit")
-
-
 class Bundle:
     """A model that answers raw values, with what was measured on it.
 
@@ -102,7 +99,7 @@ def fit(
     *,
     recipe: Recipe | str | Path | None = None,
     preset: str | None = None,
-    set: Sequence[str] = (),
+    settings: Sequence[str] = (),
     test: Any = None,
     out: str | Path | None = None,
     resume: bool = False,
@@ -117,7 +114,7 @@ def fit(
         target: Column(s) to predict; inferred where that is safe.
         recipe: A recipe, or the path of one.
         preset: `fast`, `balanced` or `best`.
-        set: Single keys, `["train.epochs=1"]`.
+        settings: Single keys, `["train.epochs=1"]`.
         test: Test data of its own.
         out: Where the bundle will stand; a temporary folder where None.
         resume: Go on with an unfinished run at `out`.
@@ -130,7 +127,7 @@ def fit(
     """
     from underlay.strategies.fine_tune import fine_tune
 
-    chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe, preset=preset, overrides=set)
+    chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe, preset=preset, overrides=settings)
     if target is not None:
         chosen = chosen.change({"data": {"target": target if isinstance(target, str) else list(target)}})
     tuned = fine_tune(
@@ -180,7 +177,7 @@ class UnderlayClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
         self.out = out
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
         """Fine-tune on texts and their labels.
 
         Args:
@@ -212,14 +209,14 @@ class UnderlayClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._order = [int(name) for name in self.bundle_.labels]
         return self
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
         """Calibrated probabilities `[N, K]`, columns as `classes_`."""
         check_is_fitted(self, "bundle_")
         found = np.zeros((len(texts := texts_of(X)), len(self.classes_)))
         found[:, self._order] = self.bundle_.predict_proba(texts)
         return found
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """The likeliest class of each text, `[N]`."""
         return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
 

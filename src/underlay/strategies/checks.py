@@ -52,7 +52,7 @@ def check_data(
         test=data.test_table,
         splits=data.splits if data.test_table is None else None,
         fingerprint={name: modality.fingerprint for name, modality in modalities.items()} if comparable else None,
-        lengths=_lengths(data, rows),
+        lengths=_lengths(rows),
         limit=_limit(modalities),
     )
     findings = list(found.findings)
@@ -71,7 +71,7 @@ def check_data(
     return Checked(lines, found.leaked)
 
 
-def _lengths(data: Prepared, rows: EncodedRows) -> np.ndarray | None:
+def _lengths(rows: EncodedRows) -> np.ndarray | None:
     """Positions each row of the table takes; only for a single column, whose limit is one number."""
     stores = list(rows.columns.values())
     return stores[0].lengths if len(stores) == 1 else None

@@ -170,9 +170,8 @@ def best_of_seeds(recipe: Recipe, run: Any, *, folder: Path, say: Say) -> Learne
     if recipe.train.seeds == 1:
         only: Learned = run(recipe, folder)
         return only
-    learned: list[Learned] = []
-    for seed in range(recipe.seed, recipe.seed + recipe.train.seeds):
-        learned.append(run(recipe.change({"seed": seed}), folder / f"seed-{seed}"))
+    seeds = range(recipe.seed, recipe.seed + recipe.train.seeds)
+    learned: list[Learned] = [run(recipe.change({"seed": seed}), folder / f"seed-{seed}") for seed in seeds]
     scores = [one.state.progress.best for one in learned]
     best = max(range(len(scores)), key=lambda index: scores[index])
     shown = ", ".join(f"{recipe.seed + index}: {score[0]:.4f}" for index, score in enumerate(scores))
@@ -199,7 +198,7 @@ def _resolved(
         schema=data.schema,
         backbone=backbone,
         lengths=rows.lengths,
-        max_length=longest or recipe.model.max_length,
+        max_length=longest,
         device=device_of(),
     )
 

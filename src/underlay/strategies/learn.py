@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from underlay.core import Batch, Output, Rows, Schema, stream
+from underlay.core import Batch, Model, Output, Rows, Schema, stream
 from underlay.models import SignalModel
 from underlay.objectives import Objective, Step, build_objective
 from underlay.strategies.listening import Say
@@ -83,7 +83,7 @@ def learn(
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=recipe.train.precision)
     checkpoints = Checkpoints(folder / "checkpoints")
-    freeze(model, recipe.train.freeze)
+    freeze(model, int(recipe.train.freeze))
     model.eval()
     if recipe.train.probe and not checkpoints.begun:
         say.phase("probe", "fitting the head on the frozen model")
@@ -104,7 +104,7 @@ def learn(
     sweep_tokens = max(settings.batch_tokens, 8192)
 
     def validate() -> tuple[list[float], dict[str, float]]:
-        found = sweep(learner, validation, batch_tokens=sweep_tokens, device=accelerator.device)
+        found = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens, device=accelerator.device)
         return validation_score(schema, found.logits, _targets(validation))
 
     say.phase("train", f"training on {len(rows[0]):,} rows, choosing by {len(rows[1]):,}")
@@ -124,7 +124,7 @@ def learn(
         say.warning(f"a damaged checkpoint was passed over: {refused}")
     model.to("cpu").eval()
     learner.eval()
-    logits = sweep(learner, validation, batch_tokens=sweep_tokens).logits
+    logits = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens).logits
     return Learned(model, state, {target: values.numpy() for target, values in logits.items()})
 
 
@@ -160,9 +160,9 @@ def _views(
     model: SignalModel, rows: tuple[EncodedRows, EncodedRows], recipe: Recipe, folder: Path, say: Say
 ) -> tuple[nn.Module, Rows, Rows]:
     """The module that learns and the rows it reads: all of the model, or the layers above a cache."""
-    start = recipe.train.freeze - 1
+    start = int(recipe.train.freeze) - 1
     if not recipe.train.cache or start < 1:
-        return model, *rows
+        return model, rows[0], rows[1]
     say.phase("cache", f"computing the {start} frozen layers once")
     cached: list[CachedRows] = []
     for part, chosen in zip(("train", "validation"), rows, strict=True):
@@ -176,7 +176,7 @@ def _views(
                 progress=lambda done, total: say.progress("cache", done=done / total),
             )
         )
-    return UpperModel(model, start), *cached
+    return UpperModel(model, start), cached[0], cached[1]
 
 
 def _plan(recipe: Recipe) -> Plan:

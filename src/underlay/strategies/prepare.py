@@ -64,7 +64,7 @@ class Prepared:
     def truth(self, part: str, target: str) -> np.ndarray:
         """Targets of `train`, `validation` or `test` rows, in the target's own units."""
         values = self.test_targets if part == "test" else self.targets
-        return values[target][getattr(self.splits, part)]
+        return np.asarray(values[target][getattr(self.splits, part)])
 
     def scaled(self, targets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Regression targets with the training rows' mean 0 and variance 1; the others as they are."""

@@ -39,7 +39,7 @@ def resolve_recipe(
         schema: Of the data.
         backbone: What the model starts from.
         lengths: Positions of the training rows.
-        max_length: What the modality chose.
+        max_length: What the modality chose; 0 where it has no length.
         device: Where training runs.
     """
     train, pretrained = recipe.train, backbone.weights is not None
@@ -59,7 +59,7 @@ def resolve_recipe(
     return recipe.change(
         {
             "data": {"target": targets[0] if len(targets) == 1 else targets, "columns": columns},
-            "model": {"max_length": max_length},
+            "model": {"max_length": max_length or recipe.model.max_length},
             "objective": recipe.objective or default_objective(schema.targets),
             "train": choices,
         }

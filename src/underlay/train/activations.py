@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -53,7 +53,8 @@ class UpperModel(nn.Module):
 
     def embed(self, inputs: Inputs) -> Tensor:
         """What the cache holds, `[B, L, D]`, in the working precision."""
-        return inputs[CACHED]["hidden"].float()
+        hidden: Tensor = inputs[CACHED]["hidden"].float()
+        return hidden
 
     def mask(self, inputs: Inputs) -> Tensor | None:
         """Segments `[B, L]`; 0 is padding."""
@@ -62,13 +63,11 @@ class UpperModel(nn.Module):
 
     def encode(self, embedded: Tensor, mask: Tensor | None = None, memory: None = None) -> Output:
         """The rest of the model."""
-        output: Output = self.model.encode(embedded, mask, memory, start=self.start)
-        return output
+        return cast("Layered", self.model).encode(embedded, mask, memory, start=self.start)
 
     def layer_of(self, parameter_name: str) -> int:
         """As the whole model says."""
-        layer: int = self.model.layer_of(parameter_name.removeprefix("model."))
-        return layer
+        return cast("Layered", self.model).layer_of(parameter_name.removeprefix("model."))
 
 
 @dataclass(frozen=True)

@@ -200,4 +200,4 @@ def _restore_optimizer(
 
 
 def _json(data: object) -> bytes:
-    return json.dumps(data, indent=1, sort_keys=True).encode()
+    return json.dumps(data, indent=1).encode()

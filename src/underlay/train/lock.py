@@ -23,7 +23,9 @@ def run_lock(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise RunLocked(f"process {holder} is working on {folder}", "wait for it, or choose another --out") from None
+            raise RunLocked(
+                f"process {holder} is working on {folder}", "wait for it, or choose another --out"
+            ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -113,7 +113,7 @@ class Loop:
             LossNotFinite: The loss was NaN or infinite more than `nan_retries` times.
         """
         restored = self.checkpoints.restore(self.bare, self.optimizer.optimizer)
-        self.state = restored or RunState(Progress(), self.bare.objective.init(self.bare.model), {})
+        self.state = restored or RunState(Progress(), self.bare.objective.init(self.bare.learner), {})
         for callback in self.callbacks:
             callback.on_begin(self.state.progress.step, self.state.progress.history)
         if restored is None:
@@ -207,7 +207,8 @@ class Loop:
         done = (progress.epoch + share) / plan.epochs
         left = progress.seconds / max(done, 1e-9) * (1 - done)
         live = {"loss": loss, "done": done, "rate": positions / max(seconds, 1e-9), "left": left}
-        return any([callback.on_step(progress.step, live) for callback in self.callbacks])
+        asks = [callback.on_step(progress.step, live) for callback in self.callbacks]  # every one is told
+        return any(asks)
 
     def _agree(self, number: int, asked: bool, late: bool) -> tuple[int, bool, bool]:
         """What any process saw, all act on."""

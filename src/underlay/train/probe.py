@@ -80,9 +80,9 @@ def fit_head(
     def closure() -> Tensor:
         optimizer.zero_grad()
         value = loss(head(features)) + penalty * torch.stack([p.square().sum() for p in parameters]).sum()
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         return value
 
     head.eval()
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     optimizer.zero_grad()

@@ -33,9 +33,7 @@ class Store:
     problems: Mapping[int, RowProblem]
 
     def __getitem__(self, row: int) -> Encoded:
-        return {
-            name: flat[self.offsets[name][row] : self.offsets[name][row + 1]] for name, flat in self.arrays.items()
-        }
+        return {name: flat[self.offsets[name][row] : self.offsets[name][row + 1]] for name, flat in self.arrays.items()}
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -123,7 +121,7 @@ class EncodedRows:
     @property
     def lengths(self) -> np.ndarray:
         """Positions each row takes over all columns, `[N]`."""
-        return np.sum([store.lengths[self.rows] for store in self.columns.values()], axis=0)
+        return np.asarray(np.sum([store.lengths[self.rows] for store in self.columns.values()], axis=0))
 
     def batch(self, rows: Sequence[int] | np.ndarray) -> Batch:
         """Collate these rows (positions within this selection)."""

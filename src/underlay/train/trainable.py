@@ -5,8 +5,8 @@ from typing import cast
 
 from torch import nn
 
-from underlay.core import Batch, Model
-from underlay.objectives import Objective, State, Step, Value
+from underlay.core import Batch
+from underlay.objectives import Learner, Objective, State, Step, Value
 
 
 class Trainable(nn.Module):
@@ -22,9 +22,14 @@ class Trainable(nn.Module):
         self.model = model
         self.objective = objective
 
+    @property
+    def learner(self) -> Learner:
+        """The model, as loss terms see it."""
+        return cast("Learner", self.model)
+
     def forward(self, batch: Batch, state: Mapping[str, State], number: int) -> Value:
         """The objective at optimiser step `number`, with the terms' next state."""
-        model = cast(Model, self.model)
+        model = self.learner
         embedded = model.embed(batch.inputs)
-        mask = model.mask(batch.inputs)
-        return self.objective(state, Step(batch, embedded, model.encode(embedded, mask), self.model, number))
+        output = model.encode(embedded, model.mask(batch.inputs))
+        return self.objective(state, Step(batch, embedded, output, model, number))
