@@ -86,7 +86,7 @@ def test_a_small_file_that_grows_without_end_is_stopped(opened):
 @pytest.mark.row("D01")
 @pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"])
 def test_an_empty_file_is_refused(opened, content):
-    with pytest.raises(DataError, match="a.csv is empty") as caught:
+    with pytest.raises(DataError, match=r"a\.csv is empty") as caught:
         opened("a.csv", content)
     assert caught.value.exit_code == 3
 

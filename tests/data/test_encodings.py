@@ -22,8 +22,16 @@ _FRENCH = "text,label\ndéjà vu, un très bel été,bon\nça va mal à Noël,ma
         (_FRENCH, "latin-1", "Latin-1"),
         (_FRENCH.replace("bon", "“bon”"), "cp1252", "Windows-1252"),
         ("text,label\n這個產品的質量非常好我很喜歡,好\n這個產品太差了非常失望,差\n", "big5", "Big5"),
-        ("text,label\nこんにちは、今日はとても良い天気ですね,良い\nこの商品は本当にひどいです,悪い\n", "shift_jis", "Shift-JIS"),
-        ("text,label\nこんにちは、今日はとても良い天気ですね,良い\nこの商品は本当にひどいです,悪い\n", "euc_jp", "EUC-JP"),
+        (
+            "text,label\nこんにちは、今日はとても良い天気ですね,良い\nこの商品は本当にひどいです,悪い\n",
+            "shift_jis",
+            "Shift-JIS",
+        ),
+        (
+            "text,label\nこんにちは、今日はとても良い天気ですね,良い\nこの商品は本当にひどいです,悪い\n",
+            "euc_jp",
+            "EUC-JP",
+        ),
         ("text,label\n안녕하세요 오늘 날씨가 정말 좋네요 감사합니다 여러분,좋음\n", "euc_kr", "EUC-KR"),
         ("text,label\nОчень хороший товар всем советую,да\nПлохое качество не покупайте,нет\n", "cp1251", "1251"),
     ],

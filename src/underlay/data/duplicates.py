@@ -22,6 +22,7 @@ NEAR = 0.8
 _SKETCH = 16
 _SKETCH_SHARED = 8  # at similarity 0.8 two sketches share 14 of 16 on average
 _PADDING = np.uint64(0xFFFFFFFFFFFFFFFF)
+_MIXER = np.uint64(0x9E3779B97F4A7C15)
 _PAIRS = tuple(combinations(range(4), 2))
 _SHORTEST = 8  # a value with fewer shingles is compared for equality only
 _NEIGHBOURS = 3  # earlier rows of a bucket each row is compared with
@@ -90,16 +91,20 @@ def near_pairs(found: Prints, fingerprint_of: Callable[[int], np.ndarray], rows:
 
 def _candidates(smallest: np.ndarray) -> np.ndarray:
     """Pairs of positions that share two of their four smallest; each with the three before it in a bucket."""
+    held = [
+        (np.flatnonzero(smallest[:, right] != _PADDING), smallest[:, left] * _MIXER ^ smallest[:, right])
+        for left, right in _PAIRS
+    ]
+    positions = np.concatenate([rows for rows, _ in held])
+    keys = np.concatenate([mixed[rows] for rows, mixed in held])
+    order = np.lexsort((positions, keys))
+    positions, keys = positions[order], keys[order]
     found = [np.zeros((0, 2), np.int64)]
-    for left, right in _PAIRS:
-        keys = (smallest[:, left] * np.uint64(0x9E3779B97F4A7C15)) ^ smallest[:, right]
-        order = np.argsort(keys, kind="stable")
-        order = order[smallest[order, left] != _PADDING]
-        values = keys[order]
-        for step in range(1, _NEIGHBOURS + 1):
-            same = values[step:] == values[:-step]
-            found.append(np.stack([order[:-step][same], order[step:][same]], axis=1))
-    return np.unique(np.concatenate(found), axis=0)
+    for step in range(1, _NEIGHBOURS + 1):
+        same = keys[step:] == keys[:-step]
+        found.append(np.stack([positions[:-step][same], positions[step:][same]], axis=1))
+    pairs = np.unique(np.concatenate(found), axis=0)
+    return pairs[pairs[:, 0] < pairs[:, 1]]
 
 
 def _shared(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -82,8 +82,6 @@ def _first_bytes(path: Path) -> bytes:
             return file.read(8)
     except FileNotFoundError as error:
         raise DataError(f"there is no file or folder {path}", "check the path", code="not_found") from error
-    except PermissionError as error:
-        raise DataError(f"{path} may not be read: permission denied", "chmod it, or run as its owner") from error
 
 
 def kind_of(path: Path) -> str:

@@ -50,7 +50,15 @@ def open_table(source: Any, *, cache: Path | None = None) -> Table:
     if named.startswith("hf:"):
         return read_hub(named.removeprefix("hf:"))
     require_local(named)
-    return _read_path(Path(source).expanduser(), cache)
+    path = Path(source).expanduser()
+    try:
+        return _read_path(path, cache)
+    except PermissionError as error:
+        raise DataError(
+            f"{error.filename or path} may not be read: permission denied",
+            "chmod it and the folders above it, or run as its owner",
+            code="permission",
+        ) from error
 
 
 def _read_path(path: Path, cache: Path | None) -> Table:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -50,7 +51,7 @@ def split(
             latest rows into test, those before into validation; rows of one instant stay together.
         labels: Class index of each row, for `stratified`; negative ones (unlabelled) go to training.
         groups: For `group`; rows without one (None) are groups of their own.
-        times: For `time`; anything that sorts.
+        times: For `time`: numbers, dates, or texts that are all numbers or all ISO 8601 (UTC where no zone is named).
         validation: Share of all rows, 0 to 1.
         test: Share of all rows.
         seed: Of the run.
@@ -179,12 +180,7 @@ def _small(sizes: np.ndarray, group: int) -> bool:
 
 def _by_time(times: Sequence[Any] | np.ndarray, validation: float, test: float) -> np.ndarray:
     """Rows of one instant stay together, in the earlier part: all of training is older than all that is tested."""
-    if any(value is None or value != value for value in times):
-        raise DataError("a split by time needs a time in every row", "fill the missing ones or split by stratified")
-    try:
-        distinct, ranks = np.unique(np.asarray(times), return_inverse=True)
-    except TypeError as error:
-        raise DataError(f"the times do not sort: {error}", "write all of them the same way: 2026-01-31") from error
+    distinct, ranks = np.unique(_instants(times), return_inverse=True)
     n = len(ranks)
     tested, validated = _counts(n, validation, test)
     below = np.searchsorted(np.sort(ranks), np.arange(len(distinct)))  # rows before each instant
@@ -192,6 +188,39 @@ def _by_time(times: Sequence[Any] | np.ndarray, validation: float, test: float) 
     assignment[below[ranks] >= n - tested - validated] = 1
     assignment[below[ranks] >= n - tested] = 2
     return assignment
+
+
+def _instants(times: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """Times as something that sorts: numbers, dates, or texts that are all numbers or all ISO 8601.
+
+    Raises:
+        DataError: One is missing, or the order of the texts would be a guess.
+    """
+    values = list(times)
+    lost = [row for row, value in enumerate(values) if value is None or value != value or value == ""]
+    if lost:
+        raise DataError(
+            f"{len(lost):,} rows have no time, the first is row {lost[0] + 1}", "fill them in, or split another way"
+        )
+    if not all(isinstance(value, str) for value in values):
+        try:
+            rank = {value: at for at, value in enumerate(sorted(set(values)))}
+            return np.array([rank[value] for value in values], np.int64)
+        except TypeError as error:
+            raise DataError(f"the times do not sort: {error}", "write all of them the same way") from error
+    for read in (float, _moment):
+        try:
+            return np.array([read(value) for value in values])
+        except ValueError:
+            continue
+    raise DataError(
+        f"the times are no dates that sort, as {values[0]!r}", "write them as 2026-01-31 or 2026-01-31T12:00"
+    )
+
+
+def _moment(text: str) -> float:
+    found = datetime.fromisoformat(text)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def _notes(parts: Sequence[np.ndarray], validation: float, test: float) -> tuple[str, ...]:

@@ -1,0 +1,59 @@
+"""Named samples: the rows they promise, the same on every machine."""
+
+from collections import Counter
+
+import pytest
+
+from underlay.core import OutputExists, UnknownName, UsageError
+from underlay.data import SAMPLES, export_sample, infer_schema, open_table, sample_info
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_has_the_rows_and_labels_it_promises(name):
+    info, table = sample_info(name), open_table(f"sample:{name}")
+    assert len(table) == info.rows
+    schema = infer_schema(table).schema
+    assert [column.name for column in schema.columns] == ["text"]
+    assert (schema.target.name, schema.target.labels) == ("label", info.labels)
+    assert min(Counter(table.values("label")).values()) > 500
+    assert all(text.strip() for text in table.values("text"))
+    assert info.credit in table.notes[0]
+
+
+def test_ratings_become_signs_and_zeros_are_dropped():
+    table = open_table("sample:movie-snippets")
+    row = table.values("text").index("Effective but too tepid biopic")
+    assert table.values("label", [row]) == ["negative"]
+    assert len(table) == 10_605 - 37
+
+
+def test_the_messages_that_the_file_ran_together_are_apart_again():
+    texts = open_table("sample:sms-spam").values("text")
+    assert len(texts) == 5574
+    assert not any("\nham\t" in text or "\nspam\t" in text for text in texts)
+
+
+def test_no_review_stands_under_two_labels():
+    texts = open_table("sample:zh-reviews").values("text")
+    assert len(set(texts)) == len(texts)
+
+
+def test_opening_twice_gives_the_same_digest():
+    assert open_table("sample:tweets").digest == open_table("sample:tweets").digest
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet"])
+def test_an_exported_sample_reads_back_the_same(tmp_path, ending):
+    path = export_sample("product-snippets", tmp_path / f"a{ending}")
+    assert open_table(path).arrow.to_pydict() == open_table("sample:product-snippets").arrow.to_pydict()
+    with pytest.raises(OutputExists, match="--force"):
+        export_sample("product-snippets", path)
+    export_sample("product-snippets", path, force=True)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_unknown_samples_and_endings_are_refused(tmp_path):
+    with pytest.raises(UnknownName, match="did you mean 'tweets'"):
+        sample_info("tweet")
+    with pytest.raises(UsageError, match=r"\.csv, \.tsv or \.parquet"):
+        export_sample("tweets", tmp_path / "a.xlsx")
