@@ -1,5 +1,6 @@
 """`underlay evaluate`: a bundle measured on labelled data."""
 
+import json as to_json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 from underlay.cli.options import BundleFolder, Data, Quiet
 
 if TYPE_CHECKING:
-    from underlay.evaluate import Examination
+    from underlay.strategies.evaluation import Evaluation
 
 
 def evaluate(
@@ -23,43 +24,33 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Measure a bundle on labelled data, with 95 % intervals."""
-    import tempfile
-    from json import dumps
-
     from underlay.bundle import open_bundle
-    from underlay.cli.outcome import counted
     from underlay.cli.streams import put_json
     from underlay.cli.terminal import Terminal
+    from underlay.core import Event
     from underlay.core.durable import write_file
-    from underlay.strategies.evaluate import evaluate as measure
+    from underlay.strategies.evaluation import evaluate as measure
 
-    opened = open_bundle(bundle)
-    with Terminal(quiet=quiet) as terminal, tempfile.TemporaryDirectory(prefix="underlay-") as cache:
-        found = measure(opened, data, slice_by=slices or [], cache=Path(cache), listener=terminal)
-        said = {**counted(found.metrics), "unanswered": len(found.problems)}
-        if slices:
-            said["slices"] = {
-                one.target: [
-                    {"by": part.by, "value": part.name, "n": part.count, one.key: part.figure.to_dict()}
-                    for part in one.slices
-                ]
-                for one in found.targets
-            }
-        if json == "-":
-            put_json(said)
-            return
-        if json is not None:
-            write_file(Path(json), dumps(said, indent=2).encode())
-        _show(found.targets, sliced=bool(slices))
+    with Terminal(quiet=quiet) as terminal:
+        terminal(Event("phase", f"measuring {bundle} on {data}", {}))
+        found = measure(open_bundle(bundle), data, slice_by=slices or [])
+        if found.problems:
+            place, why = found.problems[0]
+            terminal(Event("warning", f"{len(found.problems)} rows are in no figure; first: {place}: {why}", {}))
+    if json == "-":
+        put_json(found.to_dict())
+        return
+    if json is not None:
+        write_file(Path(json), to_json.dumps(found.to_dict(), ensure_ascii=False, indent=2).encode("utf-8"))
+    _show(found)
 
 
-def _show(targets: "tuple[Examination, ...]", *, sliced: bool) -> None:
+def _show(found: "Evaluation") -> None:
     from underlay.cli.outcome import show_figures, spread
     from underlay.cli.tables import put_table
 
-    for one in targets:
+    for one in found.examined:
         show_figures(one)
-        if sliced and one.slices:
+        if one.slices:
             rows = [[part.by, part.name, part.count, spread(one.key, part.figure), part.worse] for part in one.slices]
-            title = f"{one.target}: {one.key} by slice"
-            put_table(title, ["column", "value", "rows", one.key, "worse"], rows)
+            put_table(f"{one.target}: {one.key} by slice", ["column", "value", "rows", one.key, "worse"], rows)
