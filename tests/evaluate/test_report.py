@@ -263,3 +263,14 @@ def test_any_text_at_all_is_rendered_as_text(text: str) -> None:
     html = render_report(report(text=text))
     html.encode("utf-8")
     assert "script" not in Page(html).tags
+
+
+def test_a_report_on_other_data_claims_no_training_and_no_novelty() -> None:
+    data = ReportData(
+        "later", "minilm", data=DataFacts("later.csv", {"test": 240}), targets=(examination("binary", 2),)
+    )
+    page = Page(render_report(data))
+    assert "minilm, measured on 240 rows of later.csv." in page.words
+    assert "What it was measured on" in page.words
+    assert "fine-tuned" not in page.words and "not seen" not in page.words
+    assert {"training", "run"}.isdisjoint(page.ids)
