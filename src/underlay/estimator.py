@@ -13,6 +13,7 @@ from underlay import bundle as artefact
 from underlay.core import Listener, Schema, UsageError
 from underlay.strategies.recipe import Recipe
 
+
 class Bundle:
     """A model that answers raw values, with what was measured on it.
 

@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from underlay.train import plan_epoch, plan_sweep
 
 lengths_of_rows = st.lists(st.integers(1, 600), min_size=1, max_size=300).map(np.array)

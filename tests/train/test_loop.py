@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from tests.train.toy import history, toy_loop, toy_rows, weights
+
 from underlay.core import LossNotFinite, UsageError
 from underlay.objectives import Objective, cross_entropy, stateless
 from underlay.train import Observer, Plan

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.train.toy import history, toy_loop, toy_rows, weights
+
 from underlay.core import CheckpointRefused, Interrupted
 from underlay.train import HistoryFile, Observer, Plan
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from underlay.core import Batch
 from underlay.models import build
 from underlay.objectives import Objective, cross_entropy

@@ -18,16 +18,16 @@ from underlay.strategies.recipe import Recipe
 from underlay.strategies.resolve import PROBE_ROWS
 from underlay.strategies.validation import validation_score
 from underlay.train import (
+    OPTIMIZERS,
     BatchMap,
-    Callback,
     CachedRows,
+    Callback,
     Checkpoints,
     EncodedRows,
     HistoryFile,
     Loop,
     MLflow,
     Observer,
-    OPTIMIZERS,
     Plan,
     RunState,
     TensorBoard,
