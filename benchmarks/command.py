@@ -35,8 +35,8 @@ class Fitted:
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, float]]:
-        """Test figures with their intervals, by name."""
-        return find_metrics(self.summary)
+        """Test figures with their intervals, by name, as the bundle's `metrics.json` keeps them."""
+        return find_metrics(json.loads((self.bundle / "metrics.json").read_text(encoding="utf-8")))
 
 
 def fit(
@@ -68,20 +68,20 @@ def fit(
     return Fitted(out, seconds, json.loads(done.stdout[done.stdout.index("{") :]))
 
 
-def find_metrics(summary: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
-    """The figures of the single target, however deep the summary keeps them.
+def find_metrics(kept: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
+    """The figures of the single target, however deep they are kept.
 
     Raises:
         CommandFailed: There are none.
     """
-    metrics: Any = summary.get("metrics", summary)
+    metrics: Any = kept.get("metrics", kept)
     while isinstance(metrics, Mapping) and not any(_is_figure(value) for value in metrics.values()):
         inner = [value for value in metrics.values() if isinstance(value, Mapping)]
         if not inner:
             break
         metrics = inner[0]
     if not isinstance(metrics, Mapping) or not metrics:
-        raise CommandFailed(f"no test figures in the summary {json.dumps(summary)[:500]}")
+        raise CommandFailed(f"no test figures in the bundle: {json.dumps(kept)[:500]}")
     return metrics
 
 

@@ -27,14 +27,16 @@ def main(words: list[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="development: of the recipe")
     options = parser.parse_args(words)
+    marks = {"development": {"set": options.set}} if options.set else {}
     recipe = recipe_file("few_shot")
     for seed in range(options.seeds):
-        cell = {"seed": seed, "recipe": recipe_digest(recipe)}
+        cell = {"seed": seed, "recipe": recipe_digest(recipe, options.set), **marks}
         entry = RESULTS.find("P12", cell)
         if entry is None:
             train, test = sst2_few(seed).write(WORK / "P12")
-            fitted = fit(train, test, recipe=recipe, out=WORK / "P12-bundle", seed=seed)
+            fitted = fit(train, test, recipe=recipe, out=WORK / "P12-bundle", seed=seed, overrides=options.set)
             figures = {name: fitted.metrics["accuracy"][end] for name, end in (("accuracy", "value"), ("low", "low"))}
             whole = {"seconds": training_seconds(fitted), "command_seconds": fitted.seconds}
             entry = RESULTS.append("P12", cell, {**whole, **figures})
