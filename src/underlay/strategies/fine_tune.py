@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Measured, read_report, release
 from underlay.strategies.resolve import device_of, resolve_recipe
 from underlay.strategies.run_folder import RunFolder
-from underlay.train import BatchMap, Callback, EncodedRows, run_lock
+from underlay.train import AugmentedRows, BatchMap, Callback, EncodedRows, Ranks, run_lock
 
 
 @dataclass(frozen=True)
@@ -72,33 +72,38 @@ def fine_tune(
     Raises:
         UnderlayError: Anything a person can act on; see `core/errors.py`.
     """
-    say, run, clock = Say(listener), RunFolder.at(out), Clock()
+    ranks = Ranks.join()
+    say, run, clock = Say(listener if ranks.main else None), RunFolder.at(out), Clock()
     if resume and run.finished:
         say.note(f"{run.out} is finished; nothing to do")
         return FineTuned(
             open_bundle(run.out), read_report(run), Recipe.check(open_bundle(run.out).provenance["recipe"])
         )
-    run.open(resume=resume, force=force)
-    with run_lock(run.state):
+    if ranks.main:
+        run.open(resume=resume, force=force)
+    ranks.wait()
+    with run_lock(run.state) if ranks.main else nullcontext():
         begun = run.recipe if resume else None
         if resume:
             say.note(f"going on with the run in {run.state}" if begun else "no checkpoint yet: starting afresh")
         recipe = begun or recipe or Recipe()
-        with clock("read"):
+        with clock("read"), ranks.main_first():
             say.phase("read", "reading")
             data = prepare.read(source, recipe, test=test, cache=run.state / "cache", say=say)
             run.require_same_data(data.digests)
             backbone = resolve(recipe.model.trunk, options=recipe.model.options)
-        with clock("encode"):
+        with clock("encode"), ranks.main_first():
             say.phase("encode", "encoding")
             modalities = prepare.fit_modalities(data, backbone, recipe, say=say)
             data, *rows = prepare.encode(data, modalities, cache=run.state / "cache", say=say)
         with clock("check"):
             say.phase("check", "checking")
             checked = check_data(data, modalities, rows[0], recipe, say=say)
-        if begun is None:
-            recipe = _resolved(recipe, data, backbone, modalities, rows[0])
-            run.keep(recipe, {"data": data.digests})
+        if begun is None and ranks.main:
+            resolved = _resolved(recipe, data, backbone, modalities, rows[0], processes=ranks.count)
+            run.keep(resolved, {"data": data.digests})
+        ranks.wait()
+        recipe = run.recipe or recipe
         torch.set_num_threads(int(recipe.train.threads))
         run.require_space(_bytes_needed(backbone, recipe, rows))
         config = configure(
@@ -123,6 +128,8 @@ def fine_tune(
                     objective=objective,
                     folder=folder,
                     say=say,
+                    ranks=ranks,
+                    draw_from=_drawn(recipe, data, rows[0]),
                     callbacks=callbacks,
                     batch_maps=batch_maps,
                 ),
@@ -131,8 +138,9 @@ def fine_tune(
             )
         data.table.require_unchanged()
         measured = Measured(data, modalities, backbone, config, learned, recipe, checked, clock.seconds, say)
-        bundle, report = release(measured, run, force=force)
-        return FineTuned(bundle, report, recipe, clock.seconds)
+        bundle, report = release(measured, run, force=force) if ranks.main else (None, None)
+        ranks.wait()
+        return FineTuned(bundle or open_bundle(run.out), report, recipe, clock.seconds)
 
 
 class Clock:
@@ -191,6 +199,8 @@ def _resolved(
     backbone: Backbone,
     modalities: Mapping[str, Modality],
     rows: EncodedRows,
+    *,
+    processes: int,
 ) -> Recipe:
     longest = max(int(modality.facts().get("max_length", 0)) for modality in modalities.values())
     return resolve_recipe(
@@ -200,7 +210,15 @@ def _resolved(
         lengths=rows.lengths,
         max_length=longest,
         device=device_of(),
+        processes=processes,
     )
+
+
+def _drawn(recipe: Recipe, data: prepare.Prepared, rows: EncodedRows) -> AugmentedRows | None:
+    """What batches are drawn from where the recipe asks for augmentation."""
+    if recipe.train.augment == 0:
+        return None
+    return AugmentedRows(rows, data.table.values, recipe.train.augment)
 
 
 def _bytes_needed(backbone: Backbone, recipe: Recipe, rows: Iterable[EncodedRows]) -> int:

@@ -29,6 +29,7 @@ from underlay.train import (
     MLflow,
     Observer,
     Plan,
+    Ranks,
     RunState,
     TensorBoard,
     Trainable,
@@ -39,6 +40,8 @@ from underlay.train import (
     parameter_groups,
     sweep,
 )
+
+ALONE = Ranks()
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def learn(
     objective: Objective,
     folder: Path,
     say: Say,
+    ranks: Ranks = ALONE,
+    draw_from: Rows | None = None,
     callbacks: Sequence[Callback] = (),
     batch_maps: Sequence[BatchMap] = (),
 ) -> Learned:
@@ -78,6 +83,8 @@ def learn(
         objective: What is minimised.
         folder: Of this run's state.
         say: Told what happens.
+        ranks: This process among those of the run.
+        draw_from: What batches are drawn from in place of the training rows (augmented ones).
         callbacks: Further observers.
         batch_maps: Changes to batches.
     """
@@ -88,7 +95,8 @@ def learn(
     if recipe.train.probe and not checkpoints.begun:
         say.phase("probe", "fitting the head on the frozen model")
         probe(model, rows[0], schema=schema, recipe=recipe, say=say)
-    learner, train, validation = _views(model, rows, recipe, folder, say)
+    with ranks.main_first():
+        learner, train, validation = _views(model, (draw_from or rows[0], rows[1]), recipe, folder, say)
     settings = recipe.train
     optimizer = OPTIMIZERS[settings.optimizer](
         parameter_groups(
@@ -116,7 +124,7 @@ def learn(
         plan=_plan(recipe),
         validate=validate,
         checkpoints=checkpoints,
-        callbacks=[*_trackers(recipe, folder), _Progress(say), *callbacks],
+        callbacks=[*_trackers(recipe, folder), _Progress(say), *callbacks] if ranks.main else [],
         batch_maps=batch_maps,
         accelerator=accelerator,
     ).run()
@@ -157,7 +165,7 @@ def probe(model: SignalModel, rows: EncodedRows, *, schema: Schema, recipe: Reci
 
 
 def _views(
-    model: SignalModel, rows: tuple[EncodedRows, EncodedRows], recipe: Recipe, folder: Path, say: Say
+    model: SignalModel, rows: tuple[Rows, Rows], recipe: Recipe, folder: Path, say: Say
 ) -> tuple[nn.Module, Rows, Rows]:
     """The module that learns and the rows it reads: all of the model, or the layers above a cache."""
     start = int(recipe.train.freeze) - 1

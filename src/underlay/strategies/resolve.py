@@ -30,7 +30,14 @@ def device_of() -> torch.device:
 
 
 def resolve_recipe(
-    recipe: Recipe, *, schema: Schema, backbone: Backbone, lengths: np.ndarray, max_length: int, device: torch.device
+    recipe: Recipe,
+    *,
+    schema: Schema,
+    backbone: Backbone,
+    lengths: np.ndarray,
+    max_length: int,
+    device: torch.device,
+    processes: int = 1,
 ) -> Recipe:
     """The recipe with every automatic choice made.
 
@@ -41,6 +48,7 @@ def resolve_recipe(
         lengths: Positions of the training rows.
         max_length: What the modality chose; 0 where it has no length.
         device: Where training runs.
+        processes: That share this machine's cores.
     """
     train, pretrained = recipe.train, backbone.weights is not None
     freeze = _freeze(recipe, pretrained, device)
@@ -50,7 +58,7 @@ def resolve_recipe(
         "cache": _cache(recipe, backbone, lengths, freeze),
         "probe": pretrained if train.probe == "auto" else train.probe,
         "precision": choose_precision(device).precision if train.precision == "auto" else train.precision,
-        "threads": len(os.sched_getaffinity(0)) if train.threads == "auto" else train.threads,
+        "threads": max(1, len(os.sched_getaffinity(0)) // processes) if train.threads == "auto" else train.threads,
         "optimizer": OPTIMIZERS.full_name(train.optimizer),
         "schedule": SCHEDULES.full_name(train.schedule),
     }

@@ -3,6 +3,7 @@
 from underlay.train.activations import CachedRows as CachedRows
 from underlay.train.activations import UpperModel as UpperModel
 from underlay.train.activations import cache_activations as cache_activations
+from underlay.train.augmented import AugmentedRows as AugmentedRows
 from underlay.train.batching import plan_epoch as plan_epoch
 from underlay.train.batching import plan_sweep as plan_sweep
 from underlay.train.callbacks import Callback as Callback
@@ -11,6 +12,8 @@ from underlay.train.checkpoints import Checkpoints as Checkpoints
 from underlay.train.checkpoints import RunState as RunState
 from underlay.train.checkpoints import learning_tensors as learning_tensors
 from underlay.train.checkpoints import load_tensors as load_tensors
+from underlay.train.launch import Ranks as Ranks
+from underlay.train.launch import torchrun_command as torchrun_command
 from underlay.train.lock import run_lock as run_lock
 from underlay.train.loop import BatchMap as BatchMap
 from underlay.train.loop import Loop as Loop

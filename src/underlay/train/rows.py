@@ -126,11 +126,12 @@ class EncodedRows:
     def batch(self, rows: Sequence[int] | np.ndarray) -> Batch:
         """Collate these rows (positions within this selection)."""
         picked = self.rows[np.asarray(rows)]
+        return self.collate(picked, {column: [store[row] for row in picked] for column, store in self.columns.items()})
+
+    def collate(self, picked: np.ndarray, encoded: Mapping[str, Sequence[Encoded]]) -> Batch:
+        """A batch of the stored rows `picked`, with these encoded values by column."""
         return Batch(
-            {
-                column: self.modalities[column].collate([store[row] for row in picked])
-                for column, store in self.columns.items()
-            },
+            {column: self.modalities[column].collate(values) for column, values in encoded.items()},
             {name: values[picked] for name, values in self.targets.items()},
             {name: values[picked] for name, values in self.extra.items()},
         )
