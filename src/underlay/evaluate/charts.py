@@ -89,6 +89,10 @@ def loss_chart(points: Sequence[tuple[int, float]]) -> Markup:
     y = axis_over([0.0, *_typical(thin)])
     frame = Frame(_steps_axis(points), y, titles=("Step", "Training loss"), percent=(False, False))
     parts = [frame.line(thin, "raw"), frame.line(smooth, "model")]
+    if len(thin) <= 20:  # a line through so few says less than its points
+        parts += [
+            frame.dot(step, value, style="dot model", says=f"step {step:,}: {number(value)}") for step, value in thin
+        ]
     return frame.picture(parts, label="Training loss by step")
 
 
