@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from underlay.core import DataError
@@ -147,6 +148,11 @@ def test_column_names_must_differ_and_nameless_ones_get_a_name(opened):
     assert "has no name" in table.notes[0]
 
 
+def test_a_first_line_that_reads_like_a_row_is_pointed_out(opened):
+    table = opened("a.csv", "a film that nobody has ever liked,1\na better one,0\n")
+    assert "if it is a row, add a header" in table.notes[0]
+
+
 @pytest.mark.row("D14")
 def test_a_file_that_changes_after_it_was_read_is_noticed(opened):
     from underlay.core import DataChanged
@@ -245,7 +251,8 @@ def _peak_growth(statement: str) -> dict:
 _cells = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(rows=[("", "\r")], delimiter=",", newline="\n")
 @given(
     rows=st.lists(st.tuples(_cells, _cells).filter(any), min_size=1, max_size=12),
     delimiter=st.sampled_from([",", ";"]),
@@ -259,7 +266,6 @@ def test_what_a_csv_writer_wrote_is_read_back(tmp_path: Path, rows, delimiter, n
     path.write_bytes(buffer.getvalue().encode("utf-8"))
     table = open_table(path)
     assert list(zip(table.values("text"), table.values("label"), strict=True)) == rows
-    lines = [1 + sum(text.count("\n") for text in row) for row in rows]
-    if newline == "\n":
-        expected = [2 + sum(lines[:at]) for at in range(len(rows))]
-        assert [table.place(at) for at in range(len(rows))] == [f"a.csv, line {line}" for line in expected]
+    lines = [1 + sum(len(re.findall(r"\r\n|\r|\n", text)) for text in row) for row in rows]
+    expected = [2 + sum(lines[:at]) for at in range(len(rows))]
+    assert [table.place(at) for at in range(len(rows))] == [f"a.csv, line {line}" for line in expected]

@@ -45,6 +45,11 @@ def test_an_unnamed_target_is_found_where_there_is_one():
     assert infer_schema(_table(words=_TEXTS, verdict=["a", "b", "a", "b"])).schema.target.name == "verdict"
 
 
+def test_single_words_are_text_where_the_name_says_so_or_nothing_else_is_left():
+    assert infer_schema(_table(text=["good", "bad"] * 4, label=["a", "b"] * 4)).schema.columns[0].name == "text"
+    assert infer_schema(_table(word=["good", "bad"], label=["a", "b"])).schema.columns[0].name == "word"
+
+
 def test_chinese_columns_are_found_without_spaces():
     table = _table(
         评论=["质量很好我非常喜欢", "太差了完全失望", "一般般吧还可以用", "下次还会再来的"],

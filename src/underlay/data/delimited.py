@@ -182,7 +182,7 @@ class _Reading:
         return "skip"
 
     def _require_closed(self, tail: str, last: pa.RecordBatch) -> None:
-        newlines = sum(pc.sum(pc.count_substring(column, "\n")).as_py() or 0 for column in last.columns)
+        newlines = int(sum(_newlines(column)[0] for column in last.columns))
         lines = physical_lines(tail)[-(newlines + 1) :]
         if not self.dialect.quoting or not any('"' in line for line in lines):
             return
@@ -235,9 +235,15 @@ def _lines(batch: pa.RecordBatch, line: int) -> tuple[np.ndarray, int]:
     """First line of each row, and of the next batch; rows with quoted newlines take several."""
     taken = np.ones(batch.num_rows, np.int64)
     for column in batch.columns:
-        taken += np.asarray(pc.count_substring(column, "\n"))
+        taken += _newlines(column)
     ends = line + np.cumsum(taken)
     return ends - taken, int(ends[-1])
+
+
+def _newlines(column: pa.Array) -> np.ndarray:
+    """Line ends within each cell: LF, CR LF, and CR alone."""
+    feeds, returns, both = (np.asarray(pc.count_substring(column, end)) for end in ("\n", "\r", "\r\n"))
+    return np.asarray(feeds + returns - both, np.int64)
 
 
 def _holds_something(batch: pa.RecordBatch) -> pa.Array:

@@ -133,7 +133,13 @@ def _header(text: str, delimiter: str, quoting: bool, name: str) -> tuple[tuple[
             "give each column its own name; if the file has no header line, add one",
             code="duplicate_column",
         )
-    return named, tuple(notes[:3])
+    if any(_reads_like_a_row(cell) for cell in cells):
+        notes.append(f"{name}: the first line is taken for column names: {whole[:80]!r}; if it is a row, add a header")
+    return named, tuple(notes[:4])
+
+
+def _reads_like_a_row(cell: str) -> bool:
+    return len(cell.split()) > 5 or len(cell) > 80 or cell.strip().lstrip("-").replace(".", "", 1).isdigit()
 
 
 def _renamed(cells: list[str], named: tuple[str, ...]) -> list[tuple[int, tuple[str, str]]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from underlay.core import Column, DataError, MissingColumn, Schema, UsageError
-from underlay.data.profile import Profile, profile
+from underlay.data.profile import INPUT_NAMES, Profile, profile
 from underlay.data.table import Table
 from underlay.data.tasks import describe_target, infer_target
 
@@ -12,15 +12,6 @@ TARGET_NAMES = frozenset(
     """label labels target targets class classes category categories sentiment intent intents topic tag tags star
     stars rating score polarity emotion toxicity spam y 标签 类别 分类 情感 评分""".split()  # noqa: SIM905
 )
-INPUT_NAMES = {
-    "text": frozenset(
-        """text texts sentence review content body comment message tweet document utterance query question title
-        description 文本 内容 评论 句子 标题 正文""".split()  # noqa: SIM905
-    ),
-    "image": frozenset(("image", "picture", "photo", "图片")),
-    "audio": frozenset(("audio", "recording", "sound", "音频")),
-    "series": frozenset(("series", "signal", "序列")),
-}
 
 
 @dataclass(frozen=True)
@@ -114,7 +105,8 @@ def _guess_target(table: Table, free: Mapping[str, Profile]) -> str:
 def _guess_inputs(table: Table, free: Mapping[str, Profile]) -> dict[str, str]:
     likely = {name: found.modality for name, found in free.items() if found.modality is not None}
     named = {name: modality for name, modality in likely.items() if name.strip().lower() in INPUT_NAMES[modality]}
-    chosen = named or likely
+    strings = {name: "text" for name, found in free.items() if found.strings}
+    chosen = named or likely or strings
     if len(chosen) == 1:
         return chosen
     if not chosen:

@@ -12,9 +12,20 @@ from underlay.data.targets import MISSING
 IMAGE_ENDINGS = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"))
 AUDIO_ENDINGS = frozenset((".wav", ".flac", ".ogg", ".mp3"))
 
+INPUT_NAMES = {
+    "text": frozenset(
+        """text texts sentence review content body comment message tweet document utterance query question title
+        description 文本 内容 评论 句子 标题 正文""".split()  # noqa: SIM905
+    ),
+    "image": frozenset(("image", "picture", "photo", "图片")),
+    "audio": frozenset(("audio", "recording", "sound", "音频")),
+    "series": frozenset(("series", "signal", "序列")),
+}
+"""What input columns are called, by modality."""
+
 _ROWS = 20_000
 _LABELS = 500  # above that a column is not taken for labels unless it is named
-_ID_NAMES = frozenset(("id", "index", "idx", "uuid", "guid", "key", "document", "编号", "序号"))
+_ID_NAMES = frozenset(("id", "index", "idx", "uuid", "guid", "key", "编号", "序号"))
 
 
 @dataclass(frozen=True)
@@ -25,11 +36,13 @@ class Profile:
         empty: No cell holds anything.
         modality: `text`, `image`, `audio` or `series` where it could be an input, else None.
         label_like: It could be a target.
+        strings: It holds strings and is no key; text, where nothing else could be.
     """
 
     empty: bool
     modality: str | None
     label_like: bool
+    strings: bool = False
 
 
 def profile(table: Table, name: str) -> Profile:
@@ -44,11 +57,10 @@ def profile(table: Table, name: str) -> Profile:
     if not cells:
         return Profile(empty=True, modality=None, label_like=False)
     distinct = len(set(cells))
-    media = None if _is_id(name) or not _is_text(column.type) else _medium(cells)
-    repeats = distinct <= max(2, len(cells) // 2) and distinct <= _LABELS
-    return Profile(
-        empty=False, modality=media, label_like=repeats and media != "text" and not _is_id(name) and distinct > 1
-    )
+    strings = _is_text(column.type) and not _is_id(name)
+    medium = _medium(name, cells) if strings else None
+    repeats = 1 < distinct <= max(2, len(cells) // 2) and distinct <= _LABELS
+    return Profile(False, medium, repeats and medium != "text" and not _is_id(name), strings)
 
 
 def _sampled(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -75,13 +87,14 @@ def _is_id(name: str) -> bool:
     return lowered in _ID_NAMES or lowered.endswith(("_id", " id", "_key")) or not lowered
 
 
-def _medium(cells: list[str]) -> str | None:
+def _medium(name: str, cells: list[str]) -> str | None:
     endings = {PurePosixPath(cell).suffix.lower() for cell in cells}
     if endings <= IMAGE_ENDINGS:
         return "image"
     if endings <= AUDIO_ENDINGS:
         return "audio"
-    return "text" if _reads_like_text(cells) else None
+    named = name.strip().lower() in INPUT_NAMES["text"]
+    return "text" if named or _reads_like_text(cells) else None
 
 
 def _reads_like_text(cells: list[str]) -> bool:
