@@ -51,7 +51,6 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pydoclint --quiet src
 	$(BIN)/lint-imports
 
 format: $(INSTALLED)

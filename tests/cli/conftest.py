@@ -28,7 +28,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     values = [text for text, _ in REVIEWS] * 8
     modality = MODALITIES["text.v1"].create(assets={}, limit=None, options={}).fit(values, stream(0, "fit"))
-    config = configure(resolve("transformer", options={"depth": 1, "width": 32, "heads": 2}), columns={"text": modality.describe()}, outputs={"label": 2})
+    trunk = resolve("transformer", options={"depth": 1, "width": 32, "heads": 2})
+    config = configure(trunk, columns={"text": modality.describe()}, outputs={"label": 2})
     contents = Contents(
         schema=Schema((Column("text", "text"),), (Target("label", "binary", ("bad", "good")),)),
         modalities={"text": modality},
