@@ -27,8 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "monitor": {"core", "bundle"},
     "serve": {"core", "bundle", "monitor"},
     "strategies": EVERY_ROOM,
-    "cli": EVERY_ROOM,
-    "estimator": {"core", "strategies", "bundle"},
+    "cli": EVERY_ROOM | {"estimator"},
+    "estimator": {"core", "strategies", "bundle", "evaluate"},
     "__init__": {"strategies", "bundle", "estimator"},
     "__main__": {"cli"},
 }
