@@ -74,10 +74,15 @@ def test_the_slice_that_fares_worse_is_found() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.one_of(st.none(), st.integers(-50, 50), st.floats(-9, 9)), max_size=60))
+@given(st.lists(st.one_of(st.none(), st.integers(-50, 50), st.floats(allow_nan=False)), max_size=60))
 def test_slices_hold_every_row_once(values: list[float | None]) -> None:
     found = groups(values)
     assert sum(inside.astype(int) for inside in found.values()) == pytest.approx(np.ones(len(values)))
+
+
+def test_equal_numbers_are_one_slice_and_truth_values_keep_their_names() -> None:
+    assert list(groups([0, 0.0, -0.0, 2, 1.5])) == ["0", "1.5", "2"]
+    assert sorted(groups([True, False, True])) == ["False", "True"]
 
 
 @settings(max_examples=30, deadline=None)
@@ -86,6 +91,11 @@ def test_slices_of_names_hold_every_row_once_and_are_few(values: list[str]) -> N
     found = groups(values)
     assert sum(inside.astype(int) for inside in found.values()) == pytest.approx(np.ones(len(values)))
     assert len(found) <= 14
+
+
+def test_ranges_that_read_alike_lose_no_row() -> None:
+    found = groups([1 + step * 1e-9 for step in range(40)])
+    assert sum(inside.astype(int) for inside in found.values()) == pytest.approx(np.ones(40))
 
 
 def test_lengths_are_cut_into_ranges_a_person_can_read() -> None:

@@ -88,11 +88,15 @@ def groups(values: Sequence[Any]) -> dict[str, np.ndarray]:
     """
     missing = np.array([value is None or value == "" or value != value for value in values], dtype=bool)
     present = [value for value, gone in zip(values, missing, strict=True) if not gone]
-    numeric = bool(present) and all(isinstance(value, int | float | np.number) for value in present)
+    numeric = bool(present) and all(
+        isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in present
+    )
     if numeric and len(set(present)) > MOST:
         found = _ranges(np.array([np.nan if gone else value for value, gone in zip(values, missing, strict=True)]))
     else:
-        found = _kinds([None if gone else str(value) for value, gone in zip(values, missing, strict=True)])
+        # 0, 0.0 and -0.0 are one number and must be one name.
+        write = (lambda value: f"{value + 0.0:.15g}") if numeric else str
+        found = _kinds([None if gone else write(value) for value, gone in zip(values, missing, strict=True)])
         if numeric:
             found = dict(sorted(found.items(), key=lambda kind: float(kind[0])))
     return found | ({"(missing)": missing} if missing.any() else {})
@@ -100,15 +104,17 @@ def groups(values: Sequence[Any]) -> dict[str, np.ndarray]:
 
 def _ranges(values: np.ndarray) -> dict[str, np.ndarray]:
     present = values[np.isfinite(values)]
-    whole = bool((present == present.round()).all())
+    whole = bool((present == present.round()).all() and np.abs(present).max() < 1e15)
     edges = np.unique(np.quantile(present, np.linspace(0, 1, BUCKETS + 1), method="lower"))
     found = {}
     for number, (low, high) in enumerate(pairwise(edges)):
         last = number == len(edges) - 2
-        inside = (values >= low) & ((values <= high) if last else (values < high))
+        # The outermost ranges take infinities in; NaN is in none.
+        inside = (values >= (low if number else -np.inf)) & ((values <= np.inf) if last else (values < high))
         top = present[(present >= low) & (present < high)].max() if whole and not last else high
         label = f"{low:,.0f}" if whole and low == top else _range(low, top, whole=whole)
-        found[label] = inside
+        # Ranges that read alike (1.00001 to 1.00002) are one.
+        found[label] = found[label] | inside if label in found else inside
     return found
 
 
