@@ -106,7 +106,7 @@ def _ranges(values: np.ndarray) -> dict[str, np.ndarray]:
     present = values[np.isfinite(values)]
     whole = bool((present == present.round()).all() and np.abs(present).max() < 1e15)
     edges = np.unique(np.quantile(present, np.linspace(0, 1, BUCKETS + 1), method="lower"))
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for number, (low, high) in enumerate(pairwise(edges)):
         last = number == len(edges) - 2
         # The outermost ranges take infinities in; NaN is in none.
