@@ -3,6 +3,7 @@
 import copy as copying
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -81,6 +82,13 @@ def test_strict_json_reads_back_what_it_wrote(value: Any) -> None:
 def test_what_parsers_disagree_on_is_refused(text: str) -> None:
     with pytest.raises(BundleRefused):
         parse(text.encode("utf-8", "surrogatepass"), "x.json")
+
+
+def test_a_string_that_never_ends_costs_linear_time() -> None:
+    begun = time.perf_counter()
+    with pytest.raises(BundleRefused):
+        parse(b'"' + b'\\"' * 1_000_000, "x.json")
+    assert time.perf_counter() - begun < 2
 
 
 def test_brackets_within_strings_are_no_nesting() -> None:

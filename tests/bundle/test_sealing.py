@@ -133,6 +133,25 @@ def test_killed_at_any_sync_or_rename_there_is_a_whole_bundle_or_none(
 
 
 @strace
+@pytest.mark.row("F02")
+def test_every_file_is_on_disk_before_the_name_appears_and_the_manifest_comes_last(tmp_path: Path) -> None:
+    folder, trace = tmp_path / "bundle", tmp_path / "trace"
+    command = ["strace", "-f", "-y", "-qq", "-e", "trace=fsync,rename", "-o", str(trace)]
+    subprocess.run([*command, sys.executable, str(SCRIPT), str(folder)], check=True, capture_output=True, timeout=60)
+    calls = trace.read_text(encoding="utf-8").splitlines()
+    published = next(place for place, call in enumerate(calls) if f'"{folder}")' in call)
+    renamed = [re.findall(r'"([^"]+)"', call) for call in calls[:published] if "rename(" in call]
+    names = [Path(final).name for _, final in renamed]
+    assert names[-1] == "manifest.json"
+    assert len(names) == len([path for path in folder.rglob("*") if path.is_file()])
+    for place, call in enumerate(calls[:published]):
+        if "rename(" in call:
+            partial = re.findall(r'"([^"]+)"', call)[0]
+            assert any("fsync(" in earlier and f"<{partial}>" in earlier for earlier in calls[:place])
+    assert any("fsync(" in later and f"<{tmp_path}>" in later for later in calls[published:])
+
+
+@strace
 @pytest.mark.row("F03")
 @pytest.mark.parametrize(("error", "code"), [("ENOSPC", "no space left"), ("EIO", "the disk failed")])
 def test_a_disk_error_at_any_sync_leaves_nothing_behind(tmp_path: Path, error: str, code: str) -> None:

@@ -1,7 +1,7 @@
 """A model -> a folder that is whole or absent, and has answered its golden rows from the disk."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from underlay.bundle.machine import machine_fingerprint, versions
 from underlay.bundle.manifest import read_sealed, render_manifest
 from underlay.bundle.opening import assemble, open_bundle
 from underlay.bundle.rules import Rule, render_labels
-from underlay.bundle.strict_json import dump
+from underlay.bundle.strict_json import dump, parse
 from underlay.bundle.weights import write_weights
 from underlay.core import Modality, OutputExists, Schema
 from underlay.core.durable import publish_folder, resource_errors, staging, write_file
@@ -84,16 +84,17 @@ def seal(folder: str | Path, contents: Contents, *, measure: Measure | None = No
     refuse_existing(final, force=force)
     with staging(final) as place:
         files = _files(contents)
-        metrics = dict(contents.metrics)
+        _write(place, files, files, contents.parent)
+        bundle = open_bundle(place)
         if measure is not None:
-            _write(place, files, contents.parent)
-            metrics |= measure(open_bundle(place))
-        files[METRICS] = dump(metrics)
-        files[CARD] = render_card(contents.schema, metrics, contents.provenance, contents.notes).encode()
-        _write(place, files, contents.parent)
-        open_bundle(place)
+            figures = _figures(contents, {**contents.metrics, **measure(bundle)})
+            _write(place, figures, files | figures, contents.parent)
+            # The other files still have the bytes that were replayed.
+            manifest, read = read_sealed(place)
+            metrics, card = parse(read[METRICS], METRICS), read[CARD].decode()
+            bundle = replace(bundle, manifest=manifest, metrics=metrics, card=card)
         publish_folder(place, final, replace=force)
-    return open_bundle(final, replay=False)
+    return replace(bundle, path=final)
 
 
 def save_copy(bundle: Bundle, folder: str | Path, *, force: bool = False) -> Bundle:
@@ -163,17 +164,21 @@ def _files(contents: Contents) -> dict[str, bytes]:
         WEIGHTS: write_weights(contents.weights),
         LABELS: dump(render_labels(rules)),
         REFERENCE: dump(contents.reference),
-        METRICS: dump(contents.metrics),
         PROVENANCE: dump({**contents.provenance, "sealed": sealed}),
-        CARD: render_card(schema, contents.metrics, contents.provenance, contents.notes).encode(),
+        **_figures(contents, contents.metrics),
     }
     files[GOLDEN] = make_golden(assemble(None, None, files), seed=contents.seed)
     return files
 
 
-def _write(place: Path, files: Mapping[str, bytes], parent: str | None) -> None:
-    """All files, then the manifest: without it there is no bundle."""
-    for path, data in files.items():
+def _figures(contents: Contents, metrics: Mapping[str, Any]) -> dict[str, bytes]:
+    card = render_card(contents.schema, metrics, contents.provenance, contents.notes)
+    return {METRICS: dump(metrics), CARD: card.encode()}
+
+
+def _write(place: Path, changed: Mapping[str, bytes], files: Mapping[str, bytes], parent: str | None) -> None:
+    """The files that changed, then the manifest of all: without it there is no bundle."""
+    for path, data in changed.items():
         _put(place, path, data)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = render_manifest(files, underlay=versions()["underlay"], created=created, parent=parent)

@@ -23,9 +23,8 @@ class TorchBackend:
         self.model = build(config, seed=0)
         state = self.model.state_dict()
         _check_schema({name: (tuple(tensor.shape), _name(tensor)) for name, tensor in state.items()}, weights)
-        with torch.no_grad():
-            for name, tensor in state.items():
-                tensor.copy_(torch.tensor(weights[name]))  # torch.tensor copies: nothing of the file stays in use
+        for name, tensor in state.items():
+            np.copyto(tensor.numpy(), weights[name])  # a copy: nothing of the file stays in use
         self.model.eval().requires_grad_(requires_grad=False)
 
     def run(self, inputs: Inputs) -> Mapping[str, np.ndarray]:
