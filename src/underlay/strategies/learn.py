@@ -88,7 +88,9 @@ def learn(
         callbacks: Further observers.
         batch_maps: Changes to batches.
     """
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=recipe.train.precision)
+    mixed = "no" if recipe.train.precision == "fp32" else recipe.train.precision
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=mixed)
+    folder.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(folder / "checkpoints")
     freeze(model, int(recipe.train.freeze))
     model.eval()

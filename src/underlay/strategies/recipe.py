@@ -77,7 +77,9 @@ class TrainRecipe(Section):
     early_stopping: Annotated[int, Field(ge=0)] = Field(2, description="validations without gain; 0: never stop")
     checkpoint_every: Annotated[int, Field(ge=0)] = Field(200, description="optimiser steps; 0: at ends of epochs")
     nan_retries: Annotated[int, Field(ge=0)] = Field(1, description="returns to the last checkpoint on a NaN loss")
-    precision: Auto | Literal["no", "bf16", "fp16"] = Field("auto", description="auto: fp32 unless a probe says better")
+    precision: Auto | Literal["fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: fp32 unless a probe says better"
+    )
     threads: Auto | Annotated[int, Field(ge=1)] = Field("auto", description="auto: one a core")
     time_limit: Annotated[float, Field(gt=0.0)] | None = Field(None, description="seconds of training")
     seeds: Annotated[int, Field(ge=1)] = Field(1, description="runs with seeds seed, seed+1, …; the best one is kept")

@@ -281,7 +281,7 @@ def _machine(recipe: Recipe) -> dict[str, str]:
         "python": sys.version.split()[0],
         "system": f"{platform.system()} {platform.machine()}",
         "threads": str(recipe.train.threads),
-        "precision": "fp32" if recipe.train.precision == "no" else recipe.train.precision,
+        "precision": recipe.train.precision,
     }
 
 

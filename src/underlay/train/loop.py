@@ -42,7 +42,6 @@ class Plan:
         log_every: Optimiser steps averaged in one record of the history.
         nan_retries: Returns to the last checkpoint, each at half the rate, before giving up.
         time_limit: Seconds of training; None for no limit.
-        precision: `no` (fp32), `bf16` or `fp16`.
     """
 
     seed: int
@@ -58,7 +57,6 @@ class Plan:
     log_every: int = 10
     nan_retries: int = 1
     time_limit: float | None = None
-    precision: str = "no"
 
 
 class Loop:

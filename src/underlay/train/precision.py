@@ -15,7 +15,7 @@ class PrecisionChoice:
     """The outcome of the probe.
 
     Args:
-        precision: `no` (fp32), `bf16` or `fp16`, as Accelerate names them.
+        precision: `fp32`, `bf16` or `fp16`.
         rates: Format -> matrix multiplications measured, in GFLOP/s.
     """
 
@@ -26,10 +26,10 @@ class PrecisionChoice:
 def choose_precision(device: torch.device) -> PrecisionChoice:
     """Time one typical product in fp32 and in the half format the device may support."""
     half = torch.float16 if device.type == "cuda" and not torch.cuda.is_bf16_supported() else torch.bfloat16
-    rates = {"no": product_rate(torch.float32, device)}
+    rates = {"fp32": product_rate(torch.float32, device)}
     name = "fp16" if half is torch.float16 else "bf16"
     rates[name] = product_rate(half, device)
-    return PrecisionChoice(name if rates[name] > GAIN * rates["no"] else "no", rates)
+    return PrecisionChoice(name if rates[name] > GAIN * rates["fp32"] else "fp32", rates)
 
 
 def product_rate(dtype: torch.dtype, device: torch.device, *, repeats: int = 5) -> float:
