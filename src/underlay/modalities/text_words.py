@@ -93,13 +93,11 @@ def fingerprint(text: str) -> np.ndarray:
         return np.empty(0, dtype=np.uint64)
     codes = np.frombuffer(folded.encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
     width = min(SHINGLE, len(codes))
-    rolled = np.zeros(len(codes) - width + 1, dtype=np.uint64)
-    for place in range(width):
-        rolled = spread(rolled + codes[place : place + len(rolled)])
+    rolled = np.lib.stride_tricks.sliding_window_view(codes, width) @ _FACTORS[:width]
     # The whole in its order, so that equal sets mean equal texts.
-    order = np.arange(1, len(codes) + 1, dtype=np.uint64)
-    whole = spread(np.bitwise_xor.reduce(spread(codes + spread(order)), keepdims=True))
-    return np.unique(np.concatenate([rolled, whole]))
+    order = np.arange(1, len(codes) + 1, dtype=np.uint64) << np.uint64(21)  # above every code point
+    whole = spread(codes | order).sum(keepdims=True)
+    return np.unique(spread(np.concatenate([rolled, whole])))
 
 
 def fold(text: object) -> str:
@@ -138,3 +136,7 @@ def spread(numbers: np.ndarray) -> np.ndarray:
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return mixed ^ (mixed >> np.uint64(31))
+
+
+_FACTORS = spread(np.arange(SHINGLE, dtype=np.uint64)) | np.uint64(1)
+"""Odd numbers without a pattern, one for each place in a shingle."""
