@@ -130,8 +130,9 @@ def test_nan_labels_are_missing_and_not_a_class():
 def test_a_word_for_missing_can_be_a_label_where_the_schema_says_so():
     from underlay.core import Target
 
-    table = _table(label=["NA", "DE", ""])
-    assert encode_targets(table, Target("label", "binary", ("DE", "NA"))).values.tolist() == [1, 0, -100]
+    found = encode_targets(_table(label=["NA", "DE", ""]), Target("label", "binary", ("DE", "NA")))
+    assert found.values.tolist() == [1, 0, -100]
+    assert found.missing.tolist() == [False, False, True]
 
 
 def test_an_unknown_label_is_named_with_its_place(opened):

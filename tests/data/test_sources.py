@@ -1,6 +1,7 @@
 """Everything else that may be called DATA: JSONL, Parquet, Arrow, folders, frames, and what is refused."""
 
 import datetime as dt
+import json
 import pickle
 import socket
 import subprocess
@@ -13,6 +14,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from underlay.core import BundleRefused, DataError, UnderlayError, UnknownName, UsageError
 from underlay.data import infer_schema, open_table
@@ -34,6 +37,23 @@ def test_jsonl_reads_nan_as_missing_and_objects_as_json_text(opened):
     assert table.arrow.to_pylist() == [
         {"a": None, "b": '{"c": "好"}', "d": "123456789012345678901234567890", "e": "?x"}
     ]
+
+
+_json_cells = st.one_of(st.none(), st.booleans(), st.integers(-(2**60), 2**60), st.text(max_size=8))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.dictionaries(st.sampled_from("abc"), _json_cells), min_size=1, max_size=10))
+def test_what_a_json_writer_wrote_is_read_back_as_one_type_a_column(tmp_path, rows):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    table = open_table(path)
+    for name in table.columns:
+        cells = [row.get(name) for row in rows]
+        kinds = {type(cell) for cell in cells if cell is not None}
+        expected = cells if len(kinds) <= 1 else [None if cell is None else str(cell) for cell in cells]
+        assert table.values(name) == expected
+    assert set(table.columns) == {name for row in rows for name in row}
 
 
 @pytest.mark.parametrize(

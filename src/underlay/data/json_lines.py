@@ -19,6 +19,7 @@ from underlay.data.table import Table
 _LINES = "__line__"
 _BATCH = 8192
 _INT64 = 1 << 63
+_PLAIN = {str: "string", bool: "bool", type(None): "null"}
 _SCALARS = frozenset(("bool", "int", "float", "string"))
 
 
@@ -75,7 +76,7 @@ def _survey(path: Path, codec: str) -> _Survey:
             continue
         survey.rows += 1
         for name, value in row.items():
-            survey.kinds.setdefault(name, set()).add(_kind(value))
+            survey.kinds.setdefault(name, set()).add(_PLAIN.get(type(value)) or _kind(value))
     if survey.bad:
         more = f" ({survey.bad - 1:,} more such lines)" if survey.bad > 1 else ""
         raise DataError(f"{path.name}, {survey.first_bad}{more}", "write one JSON object a line", code="bad_json")
@@ -92,7 +93,7 @@ def _lines(path: Path, codec: str) -> Iterator[tuple[int, str]]:
 
 
 def _object(line: str) -> dict[str, Any]:
-    value = json.loads(line.strip(), object_pairs_hook=_distinct)
+    value = _STRICT.decode(line.strip())
     if not isinstance(value, dict):
         raise NotAnObject(f"a {type(value).__name__}, not an object")
     return value
@@ -108,6 +109,9 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise NotAnObject(f"the key {next(name for name in names if names.count(name) > 1)!r} appears twice")
     return found
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_distinct)
 
 
 def _said(error: Exception) -> str:
@@ -167,12 +171,17 @@ def _type(kinds: set[str]) -> pa.DataType:
 def _batches(path: Path, codec: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     lines = _lines(path, codec)
     while chunk := list(islice(lines, _BATCH)):
-        rows = [_object(line) for _, line in chunk]
-        arrays = [
-            pa.array([_fit(row.get(field.name), field.type) for row in rows], field.type) for field in list(schema)[:-1]
-        ]
+        rows = [json.loads(line) for _, line in chunk]
+        arrays = [_array([row.get(field.name) for row in rows], field.type) for field in list(schema)[:-1]]
         lines_of = pa.array([number for number, _ in chunk], pa.int64())
         yield pa.RecordBatch.from_arrays([*arrays, lines_of], schema=schema)
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, kind, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        return pa.array([_fit(value, kind) for value in values], kind)
 
 
 def _fit(value: Any, kind: pa.DataType) -> Any:
@@ -183,7 +192,7 @@ def _fit(value: Any, kind: pa.DataType) -> Any:
         return [_fit(item, kind.value_type) for item in value]
     if pa.types.is_string(kind):
         return _text(value)
-    return value
+    return float(value) if pa.types.is_floating(kind) else value
 
 
 def _text(value: Any) -> str:
