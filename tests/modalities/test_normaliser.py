@@ -74,11 +74,11 @@ def test_direction_overrides_are_removed() -> None:
 @pytest.mark.row("X06")
 def test_a_tower_of_marks_is_refused_in_time() -> None:
     tower = "e" + "\u0301\u0316" * 5_000
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(RowError) as caught:
         normalise(tower)
     assert caught.value.code == "text_malformed"
-    assert time.perf_counter() - begun < 0.25  # 50 ms on a machine that does nothing else
+    assert time.process_time() - begun < 0.05
     assert normalise("e" + "\u0301" * 30)
 
 
