@@ -73,9 +73,15 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
         debug: Show the traceback of an error.
     """
     try:
-        code = app(list(arguments), prog_name="underlay", standalone_mode=False)
+        # Not `app(...)`: it would turn Ctrl-C and SIGTERM into an exit code without a word.
+        command = typer.main.get_command(app)
+        with command.make_context("underlay", list(arguments)) as context:
+            command.invoke(context)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return 0
+    except typer.Exit as done:
+        sys.stdout.flush()
+        return done.exit_code
     except BrokenPipeError:
         # Whoever read the output (`| head`) has enough: leave as other tools do, without a word.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
