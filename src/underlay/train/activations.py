@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from underlay.core import Batch, Inputs, Output, Rows
+from underlay.core.durable import resource_errors
+from underlay.train.arrays import reserve_array, save_array
 from underlay.train.batching import plan_sweep
 
 CACHED = "activations"
@@ -125,7 +127,8 @@ def cache_activations(
     """
     offsets = np.concatenate([[0], np.cumsum(rows.lengths)])
     if not (folder / "cache.json").exists():
-        _fill(model, rows, stop, folder, batch_tokens, offsets, progress)
+        with resource_errors(folder):
+            _fill(model, rows, stop, folder, batch_tokens, offsets, progress)
     shape: Mapping[str, int] = json.loads((folder / "cache.json").read_text(encoding="utf-8"))
     size = (shape["positions"], shape["width"])
     hidden = np.memmap(folder / "hidden.f16", np.float16, mode="r", shape=size)
@@ -152,7 +155,7 @@ def _fill(
         if mask is None:
             mask = torch.ones(hidden.shape[:2], dtype=torch.int64)
         if store is None:
-            store = np.memmap(folder / "hidden.f16", np.float16, mode="w+", shape=(total, hidden.shape[-1]))
+            store = reserve_array(folder / "hidden.f16", (total, hidden.shape[-1]), np.float16)
         for at, row in enumerate(picked):
             start, end = int(offsets[row]), int(offsets[row + 1])
             store[start:end] = hidden[at, : end - start].to(torch.float16).numpy()
@@ -162,7 +165,7 @@ def _fill(
     if store is None:
         return
     store.flush()
-    np.save(folder / "segments.npy", segments)
+    save_array(folder / "segments.npy", segments)
     mark = folder / "cache.json.part"
     mark.write_text(json.dumps({"positions": total, "width": store.shape[1]}), encoding="utf-8")
     os.replace(mark, folder / "cache.json")

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from underlay.core import Batch, Encoded, Modality, RowProblem
+from underlay.core.durable import resource_errors
+from underlay.train.arrays import save_array
 
 CHUNK = 4096
 """Values encoded at a time: enough for the tokenizer to use every core, little memory."""
@@ -50,7 +52,8 @@ def encode_store(folder: Path, modality: Modality, values: Iterable[Any]) -> Sto
         values: Raw values, read once, in order.
     """
     if not (folder / "store.json").exists():
-        _write(folder, modality, iter(values))
+        with resource_errors(folder):
+            _write(folder, modality, iter(values))
     mark = json.loads((folder / "store.json").read_text(encoding="utf-8"))
     return Store(
         {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in mark["arrays"]},
@@ -85,7 +88,7 @@ def _write(folder: Path, modality: Modality, values: Iterator[Any]) -> None:
                 file.write(np.concatenate(parts).tobytes())
     for name, dtype in dtypes.items():
         _finish(folder, name, dtype, np.concatenate(counts[name]))
-    np.save(folder / "lengths.npy", np.array(lengths, dtype=np.int64))
+    save_array(folder / "lengths.npy", np.array(lengths, dtype=np.int64))
     mark = folder / "store.json.part"
     mark.write_text(json.dumps({"arrays": sorted(dtypes), "problems": problems}), encoding="utf-8")
     os.replace(mark, folder / "store.json")
@@ -94,8 +97,8 @@ def _write(folder: Path, modality: Modality, values: Iterator[Any]) -> None:
 def _finish(folder: Path, name: str, dtype: "np.dtype[Any]", counts: np.ndarray) -> None:
     raw = folder / f"{name}.raw"
     flat = np.memmap(raw, dtype=dtype, mode="r") if raw.stat().st_size else np.zeros(0, dtype)
-    np.save(folder / f"{name}.npy", flat)
-    np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
+    save_array(folder / f"{name}.npy", flat)
+    save_array(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
     del flat
     raw.unlink()
 
