@@ -2,7 +2,7 @@
 
 In fp32 PyTorch sends `nn.Linear` to MKL, which runs at less than half its speed on processors that are not Intel's;
 oneDNN, which PyTorch ships beside it and keeps for convolutions, runs well on all of them. Figures stand in
-docs/decisions/0002-varlen-attention.md. The choice depends on the build of PyTorch alone, never on a timing, so
+docs/decisions/0005-varlen-attention.md. The choice depends on the build of PyTorch alone, never on a timing, so
 that a run and its resumption compute the same bits.
 """
 
