@@ -1,11 +1,13 @@
 """`underlay fit`: from a labelled file to a bundle."""
 
+import os
 import re
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -91,11 +93,10 @@ def fit(
         )
     if resume and force:
         raise UsageError("--resume keeps what --force would replace", "give one of them")
-    if on is not Place.LOCAL:
-        raise UsageError(
-            f"--on {on.value} is not in this version",
-            "start it as `torchrun -m underlay fit ...` for several processes",
-        )
+    if on is Place.RAY:
+        raise UsageError("--on ray is not in this version", "--on torchrun uses every device of this machine")
+    if on is Place.TORCHRUN:
+        _relaunch()
     _run(data, chosen, out=out or default_folder(data), test=test, resume=resume, force=force, json=json, quiet=quiet)
 
 
@@ -107,14 +108,32 @@ def _run(
     from underlay.cli.terminal import Terminal
     from underlay.strategies import fine_tune
 
-    with Terminal(quiet=quiet) as terminal:
+    main = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, one speaks
+    with Terminal(quiet=quiet or not main) as terminal:
         tuned = fine_tune(data, recipe=recipe, out=out, test=test, resume=resume, force=force, listener=terminal)
+    if not main:
+        return
     if json:
         put_json(summary(tuned))
         return
     if not quiet:
         show(tuned)
     typer.echo(tuned.bundle.path)
+
+
+def _relaunch() -> NoReturn:
+    """Run the same command in several processes of this machine: one a GPU, or two on the CPU."""
+    import torch
+
+    from underlay.train import torchrun_command
+
+    words = [word for word in sys.argv[1:] if word != "--on=torchrun"]
+    if "--on" in words:
+        at = words.index("--on")
+        del words[at : at + 2]
+    command = torchrun_command(words, processes=max(2, torch.cuda.device_count()))
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606 - the same program, several times
 
 
 def _recipe(file: Path | None, preset: Preset | None, overrides: list[str], flags: Mapping[str, Any]) -> "Recipe":

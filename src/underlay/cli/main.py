@@ -3,6 +3,7 @@
 Command modules import nothing heavy at their top, so `underlay --help` answers at once.
 """
 
+import io
 import os
 import signal
 import sys
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: Those of the process, if None.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever the locale says, text is UTF-8
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     options = given[: given.index("--")] if "--" in given else given
     debug = "--debug" in options
     if debug:

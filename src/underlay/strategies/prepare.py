@@ -83,8 +83,8 @@ def read(source: Any, recipe: Recipe, *, test: Any = None, cache: Path, say: Say
         DataError: More than half of the rows have no usable target, or a part of the split is empty.
     """
     data = recipe.data
-    table = open_table(source, cache=cache)
     names = (data.target,) if isinstance(data.target, str) else tuple(data.target or ())
+    table = _opened(source, recipe, names, cache)
     inferred = infer_schema(
         table,
         targets=names,
@@ -101,7 +101,7 @@ def read(source: Any, recipe: Recipe, *, test: Any = None, cache: Path, say: Say
     encoded = {target.name: encode_targets(table, target) for target in schema.targets}
     usable = ~np.any([values.missing for values in encoded.values()], axis=0)
     _require_most(table, usable, "target")
-    test_table = open_table(test, cache=cache) if test is not None else None
+    test_table = _opened(test, recipe, tuple(t.name for t in schema.targets), cache) if test is not None else None
     test_encoded = {t.name: encode_targets(test_table, t) for t in schema.targets} if test_table else encoded
     splits = _split(table, schema, encoded, np.flatnonzero(usable), recipe, has_test=test_table is not None)
     if test_table is not None:
@@ -193,6 +193,16 @@ def column_values(table: Table, column: str, rows: np.ndarray | None = None) -> 
 
 def _known(labels: np.ndarray) -> np.ndarray:
     return labels[labels >= 0]
+
+
+def _opened(source: Any, recipe: Recipe, targets: Sequence[str], cache: Path) -> Table:
+    """The table, with the label spellings merged that the recipe names."""
+    table = open_table(source, cache=cache)
+    if recipe.data.merge and not targets:
+        raise RecipeError(["data.merge needs data.target: the column whose labels are merged"])
+    for target in targets if recipe.data.merge else ():
+        table = table.with_merged(target, recipe.data.merge)
+    return table
 
 
 def _stores(table: Table, modalities: Mapping[str, Modality], cache: Path) -> EncodedRows:

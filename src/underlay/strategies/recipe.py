@@ -36,6 +36,7 @@ class DataRecipe(Section):
     group: str | None = Field(None, description="rows of one group stay in one split")
     time: str | None = Field(None, description="later rows are for validation and test")
     weight: str | None = Field(None, description="importance of a row, > 0")
+    merge: dict[str, str] = Field({}, description="label spellings that are one label: {'yes ': 'Yes'}")
     extra: tuple[str, ...] = Field((), description="further columns for objectives and slices")
     split: SplitRecipe = SplitRecipe()
     suspects: bool = Field(True, description="look for labels that are probably wrong")
@@ -205,7 +206,7 @@ def _number(text: str) -> float | str:
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        replaced = key in ("objective", "columns", "options")  # named by the user: one's own replace ours
+        replaced = key in ("objective", "columns", "options", "merge")  # named by the user: one's own replace ours
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and not replaced
         merged[key] = _merge(merged[key], value) if both else value
     return merged
