@@ -26,17 +26,14 @@ class Fitted:
     Args:
         bundle: The folder.
         seconds: Wall clock of the whole command: imports, checks, training, baselines, test, report.
+        metrics: Test figures with their intervals, by name, as the bundle's `metrics.json` keeps them.
         summary: What `--json` said.
     """
 
     bundle: Path
     seconds: float
+    metrics: Mapping[str, Mapping[str, float]]
     summary: Mapping[str, Any]
-
-    @property
-    def metrics(self) -> Mapping[str, Mapping[str, float]]:
-        """Test figures with their intervals, by name, as the bundle's `metrics.json` keeps them."""
-        return find_metrics(json.loads((self.bundle / "metrics.json").read_text(encoding="utf-8")))
 
 
 def fit(
@@ -65,7 +62,8 @@ def fit(
     seconds = time.monotonic() - began
     if done.returncode != 0:
         raise CommandFailed(f"underlay {' '.join(words)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
-    return Fitted(out, seconds, json.loads(done.stdout[done.stdout.index("{") :]))
+    metrics = find_metrics(json.loads((out / "metrics.json").read_text(encoding="utf-8")))
+    return Fitted(out, seconds, metrics, json.loads(done.stdout))
 
 
 def find_metrics(kept: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
