@@ -16,11 +16,11 @@ from underlay.models import Backbone, build, configure, resolve
 from underlay.objectives import Objective, build_objective
 from underlay.strategies import prepare
 from underlay.strategies.checks import check_data
-from underlay.strategies.learn import Learned, learn
+from underlay.strategies.learn import Learned, learn, precision_of
 from underlay.strategies.listening import Say
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Measured, read_report, release
-from underlay.strategies.resolve import device_of, resolve_recipe
+from underlay.strategies.resolve import device_of, pooling_of, resolve_recipe
 from underlay.strategies.run_folder import RunFolder
 from underlay.train import AugmentedRows, BatchMap, Callback, EncodedRows, Ranks, run_lock
 
@@ -99,21 +99,25 @@ def fine_tune(
         with clock("check"):
             say.phase("check", "checking")
             checked = check_data(data, modalities, rows[0], recipe, say=say)
+        config = configure(
+            backbone,
+            columns={name: modality.describe() for name, modality in modalities.items()},
+            outputs={target.name: target.outputs for target in data.schema.targets},
+            pooling=pooling_of(recipe, backbone),
+            head=recipe.model.head,
+            dropout=recipe.model.dropout,
+        )
         if begun is None and ranks.main:
             resolved = _resolved(recipe, data, backbone, modalities, rows[0], processes=ranks.count)
+            if resolved.train.precision == "auto":
+                timed = _model(config, backbone, resolved.seed)
+                chosen = precision_of(timed, rows[0], schema=data.schema, recipe=resolved, device=device_of())
+                resolved = resolved.change({"train": {"precision": chosen}})
             run.keep(resolved, {"data": data.digests})
         ranks.wait()
         recipe = run.recipe or recipe
         torch.set_num_threads(int(recipe.train.threads))
         run.require_space(_bytes_needed(backbone, recipe, rows))
-        config = configure(
-            backbone,
-            columns={name: modality.describe() for name, modality in modalities.items()},
-            outputs={target.name: target.outputs for target in data.schema.targets},
-            pooling=recipe.model.pooling,
-            head=recipe.model.head,
-            dropout=recipe.model.dropout,
-        )
         objective = objective or build_objective(
             recipe.objective, schema_targets=data.schema.targets, class_weights=prepare.class_weights(data)
         )

@@ -36,8 +36,10 @@ from underlay.train import (
     UpperModel,
     WeightsAndBiases,
     cache_activations,
+    choose_precision,
     fit_head,
     parameter_groups,
+    plan_sweep,
     sweep,
 )
 
@@ -144,6 +146,33 @@ def freeze(model: SignalModel, layers: int) -> None:
         parameter.requires_grad_(model.layer_of(name) >= layers)
 
 
+def precision_of(model: SignalModel, rows: EncodedRows, *, schema: Schema, recipe: Recipe, device: torch.device) -> str:
+    """What `train.precision: auto` means for this model on these rows and this machine.
+
+    Args:
+        model: Weights loaded; unchanged afterwards.
+        rows: Training rows; a batch of them is timed.
+        schema: Targets.
+        recipe: Resolved but for the precision.
+        device: Where training runs.
+    """
+    torch.set_num_threads(int(recipe.train.threads))
+    freeze(model, int(recipe.train.freeze))
+    model.to(device).train()
+    objective = build_objective(None, schema_targets=schema.targets)
+    trainable = Trainable(model, objective)
+    batches = plan_sweep(rows.lengths, batch_tokens=recipe.train.batch_tokens, batch_rows=recipe.train.batch_rows)
+    batch = rows.batch(batches[len(batches) // 2].tolist()).map(lambda array: torch.from_numpy(array).to(device))
+    terms = objective.init(trainable.learner)
+
+    def step() -> None:
+        trainable(batch, terms, 0).total.backward()
+
+    chosen = choose_precision(step, device=device).precision
+    model.zero_grad(set_to_none=True)
+    return chosen
+
+
 def probe(model: SignalModel, rows: EncodedRows, *, schema: Schema, recipe: Recipe, say: Say) -> None:
     """Fit the heads alone on features of at most `PROBE_ROWS` rows, for fine-tuning to start from."""
     order = stream(recipe.seed, "probe").permutation(len(rows))[:PROBE_ROWS]
@@ -193,7 +222,7 @@ def _plan(recipe: Recipe) -> Plan:
     settings = recipe.train
     return Plan(
         seed=recipe.seed,
-        epochs=settings.epochs,
+        epochs=int(settings.epochs),
         batch_tokens=settings.batch_tokens,
         batch_rows=settings.batch_rows,
         accumulate=settings.accumulate,

@@ -49,7 +49,7 @@ class ModelRecipe(Section):
     stem: str = Field("text", description="how values become vectors")
     trunk: str = Field("minilm", description="a packaged name, a local folder, hf:NAME, or a trunk from scratch")
     options: dict[str, Any] = Field({}, description="arguments of a trunk from scratch (layers, width, cell)")
-    pooling: str = Field("mean", description="positions to one vector: mean, first, max, attention")
+    pooling: str = Field("auto", description="positions to one vector: mean, first, last, max, attention")
     head: str = Field("linear", description="linear or mlp")
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.1, description="share of values dropped in training")
     max_length: Auto | Annotated[int, Field(ge=4)] = Field("auto", description="most positions of a row")
@@ -59,7 +59,7 @@ class ModelRecipe(Section):
 class TrainRecipe(Section):
     """How it learns."""
 
-    epochs: Annotated[int, Field(ge=1)] = Field(3, description="passes over the training rows")
+    epochs: Auto | Annotated[int, Field(ge=1)] = Field("auto", description="passes over the rows; auto: 3, more of few")
     batch_tokens: Annotated[int, Field(ge=16)] = Field(4096, description="most positions in a batch")
     batch_rows: Annotated[int, Field(ge=1)] = Field(32, description="most rows in a batch")
     accumulate: Annotated[int, Field(ge=1)] = Field(1, description="batches to one optimiser step")

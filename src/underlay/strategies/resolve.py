@@ -1,5 +1,6 @@
 """Every `auto` of a recipe becomes a number before the first step, and stays it on resume."""
 
+import math
 import os
 from typing import Any
 
@@ -7,10 +8,10 @@ import numpy as np
 import torch
 
 from underlay.core import Schema
-from underlay.models import Backbone
+from underlay.models import POOLINGS, Backbone
 from underlay.objectives import default_objective
 from underlay.strategies.recipe import Recipe
-from underlay.train import OPTIMIZERS, SCHEDULES, choose_precision
+from underlay.train import OPTIMIZERS, SCHEDULES
 
 PRETRAINED_RATE = 2e-4
 """Peak rate at width 384: small trunks take larger steps than BERT-base's 2e-5 to 5e-5."""
@@ -19,6 +20,12 @@ SCRATCH_RATE = 1e-3
 
 PROBE_ROWS = 2048
 """The probe gives the head a start; more rows than these change it little and cost time."""
+
+EPOCHS, MOST_EPOCHS = 3, 12
+"""Three passes are enough for a pretrained trunk on thousands of rows; beyond twelve it learns the rows by heart."""
+
+FEWEST_STEPS = 150
+"""Below these, warm-up and cool-down leave no time between them."""
 
 CACHE_BYTES = 4 << 30
 """Cached activations beyond this cost more disk than the layers below cost time."""
@@ -57,7 +64,7 @@ def resolve_recipe(
         "freeze": freeze,
         "cache": _cache(recipe, backbone, lengths, freeze),
         "probe": pretrained if train.probe == "auto" else train.probe,
-        "precision": choose_precision(device).precision if train.precision == "auto" else train.precision,
+        "epochs": _epochs(recipe, len(lengths)),
         "threads": max(1, len(os.sched_getaffinity(0)) // processes) if train.threads == "auto" else train.threads,
         "optimizer": OPTIMIZERS.full_name(train.optimizer),
         "schedule": SCHEDULES.full_name(train.schedule),
@@ -67,11 +74,19 @@ def resolve_recipe(
     return recipe.change(
         {
             "data": {"target": targets[0] if len(targets) == 1 else targets, "columns": columns},
-            "model": {"max_length": max_length or recipe.model.max_length},
+            "model": {
+                "max_length": max_length or recipe.model.max_length,
+                "pooling": pooling_of(recipe, backbone),
+            },
             "objective": recipe.objective or default_objective(schema.targets),
             "train": choices,
         }
     )
+
+
+def pooling_of(recipe: Recipe, backbone: Backbone) -> str:
+    """The pooling the recipe names, or the one the trunk was trained with."""
+    return POOLINGS.full_name(backbone.pooling if recipe.model.pooling == "auto" else recipe.model.pooling)
 
 
 def _rate(recipe: Recipe, backbone: Backbone, pretrained: bool) -> float:
@@ -80,6 +95,14 @@ def _rate(recipe: Recipe, backbone: Backbone, pretrained: bool) -> float:
     if not pretrained:
         return SCRATCH_RATE
     return float(PRETRAINED_RATE * 384 / backbone.trunk["width"])
+
+
+def _epochs(recipe: Recipe, rows: int) -> int:
+    """Few rows are passed over more often, so that there are steps enough to learn from."""
+    if recipe.train.epochs != "auto":
+        return recipe.train.epochs
+    passes = math.ceil(FEWEST_STEPS * recipe.train.batch_rows * recipe.train.accumulate / max(1, rows))
+    return min(max(EPOCHS, passes), MOST_EPOCHS)
 
 
 def _freeze(recipe: Recipe, pretrained: bool, device: torch.device) -> int:

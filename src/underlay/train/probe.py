@@ -62,7 +62,7 @@ def fit_head(
     features: Tensor,
     loss: Callable[[Tensor], Tensor],
     *,
-    penalty: float = 1e-3,
+    penalty: float = 1e-2,
     steps: int = 100,
 ) -> None:
     """Fit `head` on fixed features with L-BFGS; its parameters change in place.
