@@ -11,10 +11,10 @@ from underlay.core import MissingExtra, UnderlayError
 EXTRAS = {
     "torch": "train",
     "accelerate": "train",
-    "matplotlib": "train",
     "tensorboard": "train",
     "wandb": "track",
     "mlflow": "track",
+    "huggingface_hub": "hf",
     "transformers": "hf",
     "datasets": "hf",
 }
