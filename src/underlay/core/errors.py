@@ -1,24 +1,24 @@
 """Errors a person can act on: what was found, what is possible, what to do.
 
-    UnderlayError            1  a bug in Underlay
-    ├── UsageError           2  the command or the recipe asks for something impossible
-    │   ├── RecipeError         unknown keys, values out of range: all problems at once
-    │   ├── UnknownName         a registry holds no such name
-    │   ├── MissingExtra        an optional part is not installed
-    │   ├── OutputExists        something already stands where the output should go
-    │   └── RunLocked           another process works on this run
-    ├── DataError            3  the data cannot be used as it is
-    │   ├── RowError            one value of one row; the other rows go on
-    │   ├── MissingColumn       a column that was asked for is not there
-    │   ├── DataChanged         the data is not what the run began with
-    │   └── LossNotFinite       training diverged
-    ├── BundleRefused        4  a bundle is not what it was when it was sealed
-    │   └── CheckpointRefused   no valid checkpoint, weights that fail their digest
-    ├── ResourceError        5  disk, memory, folders, ports
-    ├── ServiceAway          6  a database or a cluster does not answer
-    ├── GateNotMet           7  a quality bound does not hold
-    └── Stopped             75  stopped before the end and resumable
-        └── Interrupted    130/143  by Ctrl-C or SIGTERM, after a checkpoint
+UnderlayError            1  a bug in Underlay
+├── UsageError           2  the command or the recipe asks for something impossible
+│   ├── RecipeError         unknown keys, values out of range: all problems at once
+│   ├── UnknownName         a registry holds no such name
+│   ├── MissingExtra        an optional part is not installed
+│   ├── OutputExists        something already stands where the output should go
+│   └── RunLocked           another process works on this run
+├── DataError            3  the data cannot be used as it is
+│   ├── RowError            one value of one row; the other rows go on
+│   ├── MissingColumn       a column that was asked for is not there
+│   ├── DataChanged         the data is not what the run began with
+│   └── LossNotFinite       training diverged
+├── BundleRefused        4  a bundle is not what it was when it was sealed
+│   └── CheckpointRefused   no valid checkpoint, weights that fail their digest
+├── ResourceError        5  disk, memory, folders, ports
+├── ServiceAway          6  a database or a cluster does not answer
+├── GateNotMet           7  a quality bound does not hold
+└── Stopped             75  stopped before the end and resumable
+    └── Interrupted    130/143  by Ctrl-C or SIGTERM, after a checkpoint
 """
 
 from collections.abc import Iterable, Sequence

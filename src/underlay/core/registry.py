@@ -18,7 +18,8 @@ class Registry(Generic[T]):
 
     >>> losses: Registry[object] = Registry("loss term")
     >>> @losses("zero.v1")
-    ... def zero(): return 0.0
+    ... def zero():
+    ...     return 0.0
     >>> losses["zero"] is losses["zero.v1"]
     True
     >>> losses.full_name("zero")

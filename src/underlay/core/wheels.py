@@ -131,6 +131,7 @@ def _download(archive: Archive, stage: Path) -> Path:
     try:
         done = subprocess.run(
             [*command, "--dest", str(stage), "--requirement", str(pin)],
+            check=False,
             capture_output=True,
             text=True,
             encoding="utf-8",
