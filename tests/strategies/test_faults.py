@@ -250,3 +250,31 @@ def test_a_hostile_environment_does_not_matter(snippets, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "bundle" / "model.safetensors").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.row("F10")
+def test_too_little_memory_is_exit_5_with_what_to_lower(snippets, tmp_path):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+
+    large = ["--set", "model.trunk=transformer", "--set", "model.options={width: 4096, depth: 48, heads: 16}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "underlay", "fit", str(snippets), "--out", "bundle", *flags(), *large],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        preexec_fn=limit,
+        timeout=240,
+    )
+    assert done.returncode == 5, done.stderr
+    assert "train.batch_tokens" in done.stderr
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.row("F44")
+def test_a_run_needs_no_folder_but_its_own(snippets, tmp_path):
+    done = run("fit", str(snippets), "--out", "bundle", *flags(), folder=tmp_path, TMPDIR=str(tmp_path / "missing"))
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "bundle.run"]
