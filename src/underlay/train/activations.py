@@ -117,6 +117,8 @@ def cache_activations(
 ) -> CachedRows:
     """Run stem and layers below `stop` over all rows once; a finished cache in `folder` is opened as it is.
 
+    Padding is not kept, between columns neither.
+
     Args:
         model: In eval mode; its lower layers do not learn.
         rows: What to run.
@@ -158,8 +160,9 @@ def _fill(
             store = reserve_array(folder / "hidden.f16", (total, hidden.shape[-1]), np.float16)
         for at, row in enumerate(picked):
             start, end = int(offsets[row]), int(offsets[row + 1])
-            store[start:end] = hidden[at, : end - start].to(torch.float16).numpy()
-            segments[start:end] = mask[at, : end - start].numpy()
+            real = mask[at] > 0  # where columns stand one after the other, padding lies between them too
+            store[start:end] = hidden[at, real].to(torch.float16).numpy()
+            segments[start:end] = mask[at, real].numpy()
             done += end - start
         progress(done, total)
     if store is None:
