@@ -19,6 +19,10 @@ class Callback(Protocol):
         """After a record joined the history: a mean loss, or a validation."""
         ...
 
+    def on_retreat(self, step: int, history: list[dict[str, float]]) -> None:
+        """After a loss that was not finite: the run is back at `step`, and `history` is all that has been."""
+        ...
+
     def on_end(self) -> None:
         """After the last step, also when stopped."""
         ...
@@ -35,6 +39,9 @@ class Observer:
         return False
 
     def on_record(self, record: Mapping[str, float]) -> None:
+        """Ignore."""
+
+    def on_retreat(self, step: int, history: list[dict[str, float]]) -> None:
         """Ignore."""
 
     def on_end(self) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from underlay.core import Batch, Model, Rows
 from underlay.train.batching import plan_sweep
+from underlay.train.memory import give_back
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def sweep(
         order.append(picked)
         done += int(rows.lengths[picked].sum())
         progress(done, total)
+    give_back()
     back = torch.from_numpy(np.argsort(np.concatenate(order), kind="stable"))
     return Features(
         torch.cat(features).index_select(0, back),
@@ -71,7 +73,7 @@ def fit_head(
         head: `[N, D] -> [N, K]`.
         features: `[N, D]`.
         loss: Logits `[N, K]` -> scalar.
-        penalty: On the squared weights; keeps a separable problem finite.
+        penalty: On the squared weights and biases; keeps a separable problem finite.
         steps: Most iterations.
     """
     parameters: Sequence[nn.Parameter] = [parameter for parameter in head.parameters() if parameter.requires_grad]

@@ -1,6 +1,7 @@
 """Trackers as callbacks: TensorBoard, Weights & Biases, MLflow, and the run's own log."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ class HistoryFile(Observer):
     def on_begin(self, step: int, history: list[dict[str, float]]) -> None:
         """Write what the checkpoint knows; lines after it are of steps that will be done again."""
         self.path.write_text("".join(json.dumps(record) + "\n" for record in history), encoding="utf-8")
+
+    def on_retreat(self, step: int, history: list[dict[str, float]]) -> None:
+        """Drop the lines of the steps that will be done again."""
+        self.on_begin(step, history)
 
     def on_record(self, record: Mapping[str, float]) -> None:
         """Append one line."""
@@ -49,9 +54,15 @@ class TensorBoard(Observer):
         self.writer = SummaryWriter(str(self.folder), purge_step=step + 1)
 
     def on_record(self, record: Mapping[str, float]) -> None:
-        """One point a value."""
+        """One point a value, written out at once: a killed process has lost no point that a checkpoint counts."""
         for name, value in scalars(record).items():
             self.writer.add_scalar(name, value, int(record["step"]))
+        self.writer.flush()
+
+    def on_retreat(self, step: int, history: list[dict[str, float]]) -> None:
+        """Purge the points after `step`."""
+        self.writer.close()
+        self.on_begin(step, history)
 
     def on_end(self) -> None:
         """Flush and close."""
@@ -72,14 +83,14 @@ class WeightsAndBiases(Observer):
         self.run: Any = None
 
     def on_begin(self, step: int, history: list[dict[str, float]]) -> None:
-        """Start or go on with the run of this name."""
+        """Start a run, or go on with the one that was started in this folder."""
         try:
             import wandb
         except ImportError:
             raise MissingExtra("track.wandb", "track") from None
-        self.folder.mkdir(parents=True, exist_ok=True)
+        identity = known_run(self.folder) or keep_run(self.folder, secrets.token_hex(8))
         self.run = wandb.init(
-            project="underlay", name=self.name, id=self.name, resume="allow", dir=str(self.folder), config=self.config
+            project="underlay", name=self.name, id=identity, resume="allow", dir=str(self.folder), config=self.config
         )
 
     def on_record(self, record: Mapping[str, float]) -> None:
@@ -105,9 +116,10 @@ class MLflow(Observer):
         self.client: Any = None
 
     def on_begin(self, step: int, history: list[dict[str, float]]) -> None:
-        """Start the run."""
+        """Start a run, or go on with the one that was started in this folder."""
         try:
             import mlflow
+            import sqlalchemy  # noqa: F401 - without it mlflow-skinny knows no local store
         except ImportError:
             raise MissingExtra("track.mlflow", "track") from None
         self.client = mlflow
@@ -115,7 +127,10 @@ class MLflow(Observer):
             self.folder.mkdir(parents=True, exist_ok=True)
             mlflow.set_tracking_uri(f"sqlite:///{self.folder / 'mlflow.db'}")
         mlflow.set_experiment("underlay")
-        mlflow.start_run(run_name=self.name)
+        if identity := known_run(self.folder):
+            mlflow.start_run(run_id=identity)
+            return
+        keep_run(self.folder, mlflow.start_run(run_name=self.name).info.run_id)
         mlflow.log_params({key: str(value)[:500] for key, value in self.config.items()})
 
     def on_record(self, record: Mapping[str, float]) -> None:
@@ -125,6 +140,19 @@ class MLflow(Observer):
     def on_end(self) -> None:
         """Close the run."""
         self.client.end_run()
+
+
+def known_run(folder: Path) -> str | None:
+    """The tracker's id of the run whose files stand in `folder`, so that a resumed run is not a second one."""
+    path = folder / "run-id"
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+def keep_run(folder: Path, identity: str) -> str:
+    """Note the id in `folder` and give it back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run-id").write_text(identity, encoding="utf-8")
+    return identity
 
 
 def scalars(record: Mapping[str, float]) -> dict[str, float]:
