@@ -242,9 +242,20 @@ def _targets(rows: Rows) -> dict[str, np.ndarray]:
     return {name: values[chosen.rows] for name, values in chosen.targets.items()}
 
 
+def tracked_name(folder: Path, *, seed: int) -> str:
+    """What trackers show: the bundle's name and the seed.
+
+    >>> tracked_name(Path("models/reviews.run"), seed=0)
+    'reviews-0'
+    """
+    place = folder.resolve()
+    run = place if place.name.endswith(".run") else place.parent  # each of several seeds has a folder in the run's
+    return f"{run.name.removesuffix('.run')}-{seed}"
+
+
 def _trackers(recipe: Recipe, folder: Path) -> list[Callback]:
     config: Mapping[str, Any] = recipe.model_dump(mode="json")["train"]
-    name = f"{folder.resolve().parent.name}-{recipe.seed}"
+    name = tracked_name(folder, seed=recipe.seed)
     trackers: list[Callback] = [HistoryFile(folder / "history.jsonl")]
     if recipe.track.tensorboard:
         trackers.append(TensorBoard(folder / "tensorboard"))
