@@ -1,6 +1,7 @@
 """Trackers as callbacks: TensorBoard, Weights & Biases, MLflow, and the run's own log."""
 
 import json
+import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -123,7 +124,7 @@ class MLflow(Observer):
         except ImportError:
             raise MissingExtra("track.mlflow", "track") from None
         self.client = mlflow
-        if not mlflow.environment_variables.MLFLOW_TRACKING_URI.get():
+        if not os.environ.get("MLFLOW_TRACKING_URI"):
             self.folder.mkdir(parents=True, exist_ok=True)
             mlflow.set_tracking_uri(f"sqlite:///{self.folder / 'mlflow.db'}")
         mlflow.set_experiment("underlay")
