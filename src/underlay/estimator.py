@@ -1,5 +1,8 @@
 """The public door: `fit`, `load`, the model they give, and a scikit-learn estimator."""
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -7,10 +10,11 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from underlay import bundle as artefact
 from underlay.core import Listener, Schema, UsageError
+from underlay.data.targets import MISSING
 from underlay.strategies.recipe import Recipe
 
 
@@ -117,7 +121,7 @@ def fit(
         preset: `fast`, `balanced` or `best`.
         settings: Single keys, `["train.epochs=1"]`.
         test: Test data of its own.
-        out: Where the bundle will stand; a temporary folder where None.
+        out: Where the bundle will stand; where None a temporary folder, which goes with the model: `save` keeps it.
         resume: Go on with an unfinished run at `out`.
         force: Replace what stands at `out`.
         objective: What is minimised, in place of the recipe's.
@@ -131,17 +135,26 @@ def fit(
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe, preset=preset, overrides=settings)
     if target is not None:
         chosen = chosen.change({"data": {"target": target if isinstance(target, str) else list(target)}})
-    tuned = fine_tune(
-        data,
-        recipe=chosen,
-        out=out,
-        test=test,
-        resume=resume,
-        force=force,
-        objective=objective,
-        listener=listener,
-    )
-    return Bundle(tuned.bundle, tuned.report)
+    temporary = Path(tempfile.mkdtemp(prefix="underlay-")) if out is None else None
+    try:
+        tuned = fine_tune(
+            data,
+            recipe=chosen,
+            out=out if temporary is None else temporary / "bundle",
+            test=test,
+            resume=resume,
+            force=force,
+            objective=objective,
+            listener=listener,
+        )
+    except BaseException:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    model = Bundle(tuned.bundle, tuned.report)
+    if temporary is not None:
+        weakref.finalize(model, shutil.rmtree, temporary, ignore_errors=True)
+    return model
 
 
 def load(folder: str | Path) -> Bundle:
@@ -161,7 +174,9 @@ class UnderlayClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         trunk: A packaged name, a folder, or a trunk from scratch.
         settings: Further recipe keys, `("train.epochs=1",)`.
         seed: Of every random number.
-        out: Where the bundle will stand; a temporary folder where None.
+        out: Where the bundle will stand, in place of that of an earlier fit; a temporary folder where None.
+
+    After `fit`, `classes_` holds the labels in their own type and `bundle_` the model.
     """
 
     def __init__(
@@ -184,17 +199,16 @@ class UnderlayClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: Texts, `[N]` or one column `[N, 1]`.
             y: Labels, `[N]`.
+
+        Raises:
+            ValueError: X holds something else than texts, y is no column of labels, or their lengths differ.
+            UnderlayError: Anything else a person can act on.
         """
-        texts, labels = texts_of(X), np.asarray(y)
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
-        check_classification_targets(labels)
-        if len(texts) != len(labels):
-            raise ValueError(f"X has {len(texts)} rows and y has {len(labels)}")
-        self.classes_, index = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y has one class only, {self.classes_[0]!r}; a classifier needs two")
-        names = [f"{position:06d}" for position in range(len(self.classes_))]
+        classes, index = classes_of(y)
+        texts = texts_of(X)
+        if len(texts) != len(index):
+            raise ValueError(f"X has {len(texts)} rows and y has {len(index)}")
+        names = label_names(classes)
         overrides = [
             f"seed={self.seed}",
             f"model.trunk={self.trunk}",
@@ -203,23 +217,74 @@ class UnderlayClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             *self.settings,
         ]
         recipe = Recipe.load(preset=self.preset, overrides=overrides)
-        recipe = recipe.change({"data": {"target": "label", "columns": {"text": "text"}}})
+        task = "binary" if len(names) == 2 else "multiclass"
+        recipe = recipe.change({"data": {"target": "label", "columns": {"text": "text"}, "task": task}})
         table = {"text": texts, "label": [names[position] for position in index]}
         self.bundle_ = fit(_arrow(table), recipe=recipe, out=self.out, force=self.out is not None)
-        self.n_features_in_ = 1
-        self._order = [int(name) for name in self.bundle_.labels]
+        self.classes_, self.n_features_in_ = classes, 1
+        self._order = [names.index(name) for name in self.bundle_.labels]
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        """Texts, one column of them."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        return tags
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
         """Calibrated probabilities `[N, K]`, columns as `classes_`."""
         check_is_fitted(self, "bundle_")
         found = np.zeros((len(texts := texts_of(X)), len(self.classes_)))
-        found[:, self._order] = self.bundle_.predict_proba(texts)
+        if texts:
+            found[:, self._order] = self.bundle_.predict_proba(texts)
         return found
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """The likeliest class of each text, `[N]`."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
+        scores = self.predict_proba(X)
+        return np.asarray(self.classes_[scores.argmax(1)])
+
+
+def classes_of(labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct labels in order, and the position of each row's label among them.
+
+    Raises:
+        ValueError: There are no labels, some are missing, they are no classes, or there is one class only.
+
+    >>> classes_of(["b", "a", "b"])[1].tolist()
+    [1, 0, 1]
+    """
+    if labels is None:
+        raise ValueError("This classifier requires y to be passed, but the target y is None.")
+    column = column_or_1d(labels, warn=True)
+    missing = np.flatnonzero([value is None or value != value for value in column])
+    if len(missing):
+        raise ValueError(f"row {missing[0]} of y is {column[missing[0]]!r}: {len(missing)} labels are missing")
+    try:
+        check_classification_targets(column)
+        classes, index = np.unique(column, return_inverse=True)
+    except TypeError:
+        kinds = sorted({type(value).__name__ for value in column})
+        raise ValueError(f"y mixes labels that have no order ({', '.join(kinds)}); make them all texts") from None
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has one class only, {classes[0]!r}; a classifier needs two" if len(classes) else "y is empty"
+        )
+    return classes, index
+
+
+def label_names(classes: np.ndarray) -> list[str]:
+    """Names for the bundle: the labels as written; numbers where a table would not keep them apart.
+
+    >>> label_names(np.array([0, 1])), label_names(np.array(["", "a"]))
+    (['0', '1'], ['000000', '000001'])
+    """
+    names = [str(value) for value in classes]
+    plain = len({name.strip().casefold() for name in names}) == len(names) and not set(names) & set(MISSING)
+    if plain and all(name == name.strip() for name in names):
+        return names
+    return [f"{position:06d}" for position in range(len(names))]
 
 
 def texts_of(values: Any) -> list[str]:
@@ -227,8 +292,17 @@ def texts_of(values: Any) -> list[str]:
 
     Raises:
         ValueError: There are several columns, or values that are not texts.
+
+    >>> texts_of(np.array([["one"], ["column"]]))
+    ['one', 'column']
     """
-    if hasattr(values, "to_numpy"):
+    if hasattr(values, "tocsr"):
+        raise ValueError(
+            "X is a sparse matrix, the output of a vectorizer; sparse input is not supported, give the texts"
+        )
+    if hasattr(values, "to_pylist"):  # Arrow
+        values = values.to_pylist()
+    elif hasattr(values, "to_numpy"):  # pandas, polars
         values = values.to_numpy()
     if isinstance(values, str):
         raise ValueError("X is one text; give a list of texts")
