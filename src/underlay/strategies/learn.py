@@ -8,9 +8,10 @@ from typing import Any, cast
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
-from underlay.core import Batch, Model, Output, Rows, Schema, stream
+from underlay.core import Batch, Model, Output, Rows, Schema, UsageError, stream
 from underlay.models import SignalModel
 from underlay.objectives import Objective, Step, build_objective
 from underlay.strategies.listening import Say
@@ -90,8 +91,7 @@ def learn(
         callbacks: Further observers.
         batch_maps: Changes to batches.
     """
-    mixed = "no" if recipe.train.precision == "fp32" else recipe.train.precision
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=mixed)
+    accelerator = _accelerator(recipe.train.precision)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(folder / "checkpoints")
     freeze(model, int(recipe.train.freeze))
@@ -138,6 +138,14 @@ def learn(
     learner.eval()
     logits = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens).logits
     return Learned(model, state, {target: values.numpy() for target, values in logits.items()})
+
+
+def _accelerator(precision: str) -> Accelerator:
+    """One of its own for each run: Accelerate keeps a state a process, and the next run may compute otherwise."""
+    if precision == "fp16" and not torch.cuda.is_available():
+        raise UsageError("train.precision is fp16 and there is no GPU", "bf16, fp32 and auto run on a CPU")
+    AcceleratorState._reset_state()  # the processes of torchrun stay joined
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no" if precision == "fp32" else precision)
 
 
 def freeze(model: SignalModel, layers: int) -> None:

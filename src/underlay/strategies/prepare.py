@@ -142,6 +142,9 @@ def encode(
     """Encode every row once; rows whose value cannot be used leave the split and are counted.
 
     Gives the data set without them, and the rows of training, validation and test.
+
+    Raises:
+        DataError: More than half of the rows cannot be used, or none of a part.
     """
     main = _stores(prepared.table, modalities, cache)
     tests = _stores(prepared.test_table, modalities, cache) if prepared.test_table is not None else main
@@ -156,6 +159,13 @@ def encode(
         validation=splits.validation[good[splits.validation]],
         test=splits.test[good_test[splits.test]],
     )
+    for part in ("train", "validation", "test"):
+        if len(getattr(splits, part)) and not len(getattr(kept, part)):
+            raise DataError(
+                f"none of the {len(getattr(splits, part))} rows drawn for {part} has a usable input",
+                "correct the empty cells, add rows, or change data.split",
+                code="too_few_rows",
+            )
     lost = sum(map(len, (splits.train, splits.validation, splits.test))) - sum(
         map(len, (kept.train, kept.validation, kept.test))
     )
