@@ -40,7 +40,11 @@ def reference(family: str):
     elif family == "distilbert":
         model = DistilBertForSequenceClassification(
             DistilBertConfig(
-                vocab_size=120, dim=24, n_layers=3, n_heads=4, hidden_dim=40,
+                vocab_size=120,
+                dim=24,
+                n_layers=3,
+                n_heads=4,
+                hidden_dim=40,
                 max_position_embeddings=32,
                 initializer_range=0.4,
             )
@@ -48,7 +52,11 @@ def reference(family: str):
     else:
         model = GPT2ForSequenceClassification(
             GPT2Config(
-                vocab_size=120, n_embd=24, n_layer=3, n_head=4, n_positions=32,
+                vocab_size=120,
+                n_embd=24,
+                n_layer=3,
+                n_head=4,
+                n_positions=32,
                 initializer_range=0.4,
                 pad_token_id=0,
                 bos_token_id=1,
