@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from underlay.core import BundleRefused, Registry, UsageError
 from underlay.models.backbone import Backbone
@@ -65,7 +66,7 @@ def build(config: Mapping[str, Any], *, seed: int) -> SignalModel:
         BundleRefused: An unknown key (`config_key`), name (`config_name`) or an impossible value (`config_value`).
     """
     _check_shape(config)
-    with torch.device("meta"):  # shapes without memory: an absurd size is refused before it is allocated
+    with torch.device("meta"), _Unfilled():  # shapes without memory: an absurd size is refused before it is allocated
         trunk = _part(TRUNKS, config["trunk"])
         width = trunk.width
         model = SignalModel(
@@ -96,6 +97,17 @@ def _check_shape(config: Mapping[str, Any]) -> None:
         names = [one.get(key) if isinstance(one, dict) else None for one in config[part]]
         if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
             raise BundleRefused(f"each of the {part} needs a {key} of its own; they have {names}", code="config_value")
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out PyTorch's own first values: ours follow, and on the meta device theirs import a compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _stem(backbone: Backbone, column: str, described: Mapping[str, Any]) -> dict[str, Any]:
