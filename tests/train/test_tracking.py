@@ -13,7 +13,7 @@ import pytest
 import torch
 from tests.train.toy import history, toy_loop
 
-from underlay.core import Interrupted
+from underlay.core import Interrupted, ServiceAway
 from underlay.objectives import Objective, stateless
 from underlay.strategies.learn import tracked_name
 from underlay.train import HistoryFile, MLflow, Observer, Plan, TensorBoard, WeightsAndBiases
@@ -111,7 +111,7 @@ def test_a_killed_and_resumed_run_shows_every_point_once(tmp_path, step):
     assert [at for at, _ in before] == list(range(2, step + 1, 2)), (
         "what a checkpoint counts is on disk when it is written"
     )
-    time.sleep(1.1)  # event files sort by the second they were made in; a resumed command is never that quick
+    time.sleep(1.1)  # event files are named by the second they were made in; a resumed command is never that quick
     observers = [HistoryFile(tmp_path / "history.jsonl"), TensorBoard(tmp_path / "events")]
     state = toy_loop(tmp_path / "checkpoints", plan=PLAN, callbacks=observers).run()
     assert points(tmp_path / "events") == expected(history(state))
@@ -165,6 +165,7 @@ def test_weights_and_biases_offline_gets_every_record_and_a_resumed_run_is_the_s
 
     with pytest.raises(Interrupted):
         toy_loop(tmp_path / "c", plan=PLAN, callbacks=[tracker(), StopAt(5)]).run()
+    time.sleep(1.1)  # as above
     state = toy_loop(tmp_path / "c", plan=PLAN, callbacks=[tracker()]).run()
     rows, names = wandb_rows(tmp_path / "wandb")
     assert len(names) == 1, "one run, told twice"
@@ -207,6 +208,52 @@ def test_mlflow_keeps_every_record_in_the_folder_and_a_resumed_run_is_the_same_r
         tag: [(at.step, at.value) for at in client.get_metric_history(run.info.run_id, tag)] for tag in run.data.metrics
     }
     assert {tag: sorted(values) for tag, values in shown.items()} == expected(history(state))
+
+
+@needs_mlflow
+@pytest.mark.filterwarnings("ignore")
+def test_two_runs_of_one_process_each_keep_their_points_in_their_own_folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    import mlflow
+
+    for name in ("one", "other"):
+        tracker = MLflow(tmp_path / name, name=name, config={})
+        tracker.on_begin(0, [])
+        tracker.on_record({"step": 1, "loss": 0.5})
+        tracker.on_end()
+    for name in ("one", "other"):
+        client = mlflow.MlflowClient(f"sqlite:///{tmp_path / name / 'mlflow.db'}")
+        (run,) = client.search_runs([client.get_experiment_by_name("underlay").experiment_id])
+        assert (run.info.run_name, run.data.metrics) == (name, {"train/loss": 0.5})
+
+
+@needs_mlflow
+@pytest.mark.filterwarnings("ignore")
+def test_a_tracking_server_that_is_away_says_so_with_its_exit_code(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ServiceAway, match="MLflow does not answer") as away:
+        MLflow(tmp_path, name="bundle-0", config={}).on_begin(0, [])
+    assert away.value.exit_code == 6
+
+
+@needs_wandb
+def test_weights_and_biases_without_a_key_says_how_to_stay_on_this_machine(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from underlay.train import WeightsAndBiases;"
+        "WeightsAndBiases(Path(sys.argv[1]), name='bundle-0', config={}).on_begin(0, [])"
+    )
+    without = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "run")],
+        env={**without, "HOME": str(tmp_path), "NETRC": str(tmp_path / "none")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "ServiceAway: Weights & Biases does not answer" in done.stderr
+    assert "WANDB_MODE=offline" in done.stderr
 
 
 @pytest.mark.parametrize(

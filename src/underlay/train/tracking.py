@@ -3,11 +3,12 @@
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from underlay.core import MissingExtra
+from underlay.core import MissingExtra, ServiceAway
 from underlay.train.callbacks import Observer
 
 
@@ -89,10 +90,15 @@ class WeightsAndBiases(Observer):
             import wandb
         except ImportError:
             raise MissingExtra("track.wandb", "track") from None
+        chosen: dict[str, Any] = {
+            "project": "underlay",
+            "name": self.name,
+            "config": self.config,
+            "dir": str(self.folder),
+        }
         identity = known_run(self.folder) or keep_run(self.folder, secrets.token_hex(8))
-        self.run = wandb.init(
-            project="underlay", name=self.name, id=identity, resume="allow", dir=str(self.folder), config=self.config
-        )
+        with answering("Weights & Biases", wandb.errors.Error, "`wandb login`, or WANDB_MODE=offline to stay here"):
+            self.run = wandb.init(id=identity, resume="allow", **chosen)
 
     def on_record(self, record: Mapping[str, float]) -> None:
         """One row."""
@@ -115,6 +121,7 @@ class MLflow(Observer):
     def __init__(self, folder: Path, *, name: str, config: Mapping[str, Any]) -> None:
         self.folder, self.name, self.config = folder, name, dict(config)
         self.client: Any = None
+        self.run = ""
 
     def on_begin(self, step: int, history: list[dict[str, float]]) -> None:
         """Start a run, or go on with the one that was started in this folder."""
@@ -123,24 +130,52 @@ class MLflow(Observer):
             import sqlalchemy  # noqa: F401 - without it mlflow-skinny knows no local store
         except ImportError:
             raise MissingExtra("track.mlflow", "track") from None
-        self.client = mlflow
-        if not os.environ.get("MLFLOW_TRACKING_URI"):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            mlflow.set_tracking_uri(f"sqlite:///{self.folder / 'mlflow.db'}")
-        mlflow.set_experiment("underlay")
-        if identity := known_run(self.folder):
-            mlflow.start_run(run_id=identity)
-            return
-        keep_run(self.folder, mlflow.start_run(run_name=self.name).info.run_id)
-        mlflow.log_params({key: str(value)[:500] for key, value in self.config.items()})
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.folder.resolve() / 'mlflow.db'}"
+        # A client of its own: the functions of the module keep one address for the whole process.
+        with self._answering():
+            self.client = mlflow.MlflowClient(place)
+            self.run = known_run(self.folder) or self._start()
+            self.client.update_run(self.run, status="RUNNING")
+
+    def _start(self) -> str:
+        """Create the run, with its parameters, and give its id."""
+        found = self.client.get_experiment_by_name("underlay")
+        experiment = found.experiment_id if found else self.client.create_experiment("underlay")
+        run = keep_run(self.folder, self.client.create_run(experiment, run_name=self.name).info.run_id)
+        for key, value in self.config.items():
+            self.client.log_param(run, key, str(value)[:500])
+        return run
 
     def on_record(self, record: Mapping[str, float]) -> None:
         """One point a value."""
-        self.client.log_metrics(scalars(record), step=int(record["step"]))
+        with self._answering():
+            for name, value in scalars(record).items():
+                self.client.log_metric(self.run, name, value, step=int(record["step"]))
 
     def on_end(self) -> None:
         """Close the run."""
-        self.client.end_run()
+        with self._answering():
+            self.client.set_terminated(self.run)
+
+    def _answering(self) -> AbstractContextManager[None]:
+        from mlflow.exceptions import MlflowException
+
+        return answering("MLflow", MlflowException, "see that MLFLOW_TRACKING_URI answers; unset, it stays here")
+
+
+@contextmanager
+def answering(service: str, failure: type[Exception], remedy: str) -> Iterator[None]:
+    """What a tracker's own `failure` means: it is away. The run can be resumed once it is back.
+
+    Raises:
+        ServiceAway: In place of `failure`.
+    """
+    try:
+        yield
+    except failure as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ServiceAway(f"{service} does not answer: {reason:.200}", remedy) from error
 
 
 def known_run(folder: Path) -> str | None:
