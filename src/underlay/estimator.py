@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from underlay import bundle as artefact
 from underlay.core import Listener, Schema, UsageError
-from underlay.data.targets import MISSING
+from underlay.data import MISSING
 from underlay.strategies.recipe import Recipe
 
 

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serve": {"core", "bundle", "monitor"},
     "strategies": EVERY_ROOM,
     "cli": EVERY_ROOM | {"estimator"},
-    "estimator": {"core", "strategies", "bundle", "evaluate"},
+    "estimator": {"core", "data", "strategies", "bundle", "evaluate"},
     "__init__": {"strategies", "bundle", "estimator"},
     "__main__": {"cli"},
 }

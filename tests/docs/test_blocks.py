@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # pages train real models, one after the other
+
 ROOT = Path(__file__).resolve().parents[2]
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
 PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if "_generated" not in page.parts)

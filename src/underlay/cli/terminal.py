@@ -1,9 +1,12 @@
 """The events of a run as a person at a terminal reads them, or as a log file keeps them."""
 
+import signal
 import time
 from collections.abc import Mapping, Sequence
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from underlay.cli.failures import Terminated
 from underlay.cli.streams import progress
 from underlay.core import Event
 
@@ -27,15 +30,29 @@ class Terminal:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._last_line = 0.0
+        self._stopped: int | None = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Terminal":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.getsignal(number)
+            signal.signal(number, self._stop)
         return self
 
     def __exit__(self, *error: object) -> None:
         self._end_bar()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        """Raise now, and again at the next event: some libraries swallow what is raised inside them."""
+        self._stopped = number
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
     def __call__(self, event: Event) -> None:
         """Show one event; a kind that this version does not know is shown as a note."""
+        if self._stopped is not None:
+            raise Terminated if self._stopped == signal.SIGTERM else KeyboardInterrupt
         if self._quiet and event.kind != "warning":
             return
         if event.kind == "progress":

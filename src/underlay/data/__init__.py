@@ -16,5 +16,6 @@ from underlay.data.suspects import out_of_fold as out_of_fold
 from underlay.data.suspects import suspect_labels as suspect_labels
 from underlay.data.suspects import suspects as suspects
 from underlay.data.table import Table as Table
+from underlay.data.targets import MISSING as MISSING
 from underlay.data.targets import TargetValues as TargetValues
 from underlay.data.targets import encode_targets as encode_targets
