@@ -86,7 +86,9 @@ class Bundle:
             return render_report(report_on(self.artefact, data))
         known = self._report or read_report(RunFolder(self.path))
         if known is None:
-            raise UsageError(f"the run beside {self.path} is gone, and its report with it", "give labelled data")
+            raise UsageError(
+                f"the run beside {self.path} is gone, and its report with it", "give labelled data (--data FILE)"
+            )
         return render_report(known)
 
     def save(self, folder: str | Path, *, force: bool = False) -> "Bundle":
@@ -132,6 +134,8 @@ def fit(
     """
     from underlay.strategies.fine_tune import fine_tune
 
+    if isinstance(settings, str):
+        raise UsageError(f"settings is the text {settings!r}", f"give a list: settings=[{settings!r}]")
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe, preset=preset, overrides=settings)
     if target is not None:
         chosen = chosen.change({"data": {"target": target if isinstance(target, str) else list(target)}})

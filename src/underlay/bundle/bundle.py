@@ -1,6 +1,6 @@
 """One folder = one model that can answer, and the only path from raw to answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from underlay.bundle.answering import run_rows
 from underlay.bundle.backends import Backend
 from underlay.bundle.manifest import Manifest
 from underlay.bundle.rules import Rule
-from underlay.core import Modality, RowError, RowProblem, Schema, Target, UsageError
+from underlay.core import MissingColumn, Modality, RowError, RowProblem, Schema, Target, UsageError
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,14 @@ class Bundle:
         if isinstance(values, str):
             raise UsageError("one string was given where a list of values is needed", "write predict([text])")
         if hasattr(values, "columns") or isinstance(values, Mapping):  # a frame or a mapping
-            return {name: list(values[name]) for name in names if name in values}
+            for name in names:
+                if name not in values:
+                    raise MissingColumn(
+                        "this model", name, [str(other) for other in getattr(values, "columns", values)]
+                    )
+            return {name: list(values[name]) for name in names}
+        if not isinstance(values, Iterable):
+            raise UsageError(f"{values!r} is no list of values", "write predict([text])")
         listed = list(values)
         if listed and all(isinstance(row, Mapping) for row in listed):
             return {name: [row.get(name) for row in listed] for name in names}

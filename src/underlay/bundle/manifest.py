@@ -9,7 +9,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from underlay.bundle.layout import FILES, FORMAT, MANIFEST, MANIFEST_BYTES, REQUIRED, REVISION, check_magic, check_path
+from underlay.bundle.layout import (
+    FILES,
+    FORMAT,
+    MANIFEST,
+    MANIFEST_BYTES,
+    REQUIRED,
+    REVISION,
+    WEIGHTS,
+    check_magic,
+    check_path,
+)
 from underlay.bundle.strict_json import dump, parse
 from underlay.core import BundleRefused
 
@@ -181,6 +191,10 @@ def _check_plain(folder: Path, path: str, *, size: int | None = None) -> None:
     try:
         facts = os.lstat(folder / path)
     except OSError as error:
+        if path == MANIFEST and not (folder / WEIGHTS).exists():
+            raise BundleRefused(
+                f"{folder} is no bundle: it has no {MANIFEST}", "name the folder that `fit` wrote", code="no_bundle"
+            ) from error
         raise BundleRefused(f"{path} cannot be found: {error.strerror}", "restore it", code="missing_file") from error
     if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
         raise BundleRefused(

@@ -86,9 +86,9 @@ def failure_of(error: BaseException) -> Failure:
         see = f"see `{context.command_path} --help`" if context else "see `underlay --help`"
         return Failure("usage", error.format_message().rstrip("."), see, 2)
     if isinstance(error, Terminated):
-        return Failure("interrupted", "stopped by SIGTERM", "run the same command again", 143)
+        return Failure("interrupted", "stopped by SIGTERM", "run it again; `fit` goes on with --resume", 143)
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
-        return Failure("interrupted", "stopped by Ctrl-C", "run the same command again", 130)
+        return Failure("interrupted", "stopped by Ctrl-C", "run it again; `fit` goes on with --resume", 130)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in EXTRAS:
         module = (error.name or "").partition(".")[0]
         return failure_of(MissingExtra(f"this command (it imports {module})", EXTRAS[module]))

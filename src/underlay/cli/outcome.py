@@ -53,7 +53,7 @@ def show(tuned: "FineTuned") -> None:
 
 def show_figures(one: "Examination") -> None:
     """Print a table of one target's figures with their 95 % intervals, baselines beside them."""
-    from underlay.evaluate.wording import metric_of
+    from underlay.evaluate.wording import gap_text, metric_of, verdict
 
     if not one.count:
         return
@@ -68,6 +68,10 @@ def show_figures(one: "Examination") -> None:
         for name, figure in one.metrics.items()
     ]
     put_table(title, columns, rows)
+    for opponent in one.opponents:
+        if verdict(one.key, opponent.gap) != "better":
+            word = "is better" if verdict(one.key, opponent.gap) == "worse" else "is not clearly beaten"
+            results().print(f"mind: {opponent.name} {word} ({gap_text(one.key, opponent.gap)})", markup=False)
 
 
 def spread(name: str, figure: "Interval | None") -> str:

@@ -1,6 +1,6 @@
 """Tables that already are in memory: Arrow, pandas, polars, `datasets`, and lists of values and labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,9 @@ def _from_frame(source: Any) -> pa.Table:
         ) from error
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
-    return _from_columns({str(name): frame[name].to_list() for name in frame.columns})
+    return _from_columns(
+        {str(name): column.to_list() for name, column in zip(frame.columns, frame.iter_columns(), strict=True)}
+    )
 
 
 def _from_columns(columns: Mapping[Any, Any]) -> pa.Table:
@@ -69,6 +71,8 @@ def _from_columns(columns: Mapping[Any, Any]) -> pa.Table:
 def _array(name: str, values: Any) -> Any:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
+    if not isinstance(values, Iterable):
+        raise DataError(f"column {name!r} is {values!r}", "give a list with one value for each row")
     listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
     try:
         return pa.array(listed, from_pandas=True)

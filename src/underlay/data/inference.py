@@ -94,12 +94,24 @@ def _guess_target(table: Table, free: Mapping[str, Profile]) -> str:
     if len(likely) == 1:
         return likely[0]
     if not likely:
+        _refuse_empty(table, free, TARGET_NAMES)
         raise MissingColumn("the target (pass --target COLUMN)", "label", table.columns)
     raise UsageError(
         f"{_count(len(likely))} columns could be the target: {', '.join(map(repr, likely))}",
         f"pass {' or '.join(f'--target {name}' for name in likely)}",
         code="ambiguous_target",
     )
+
+
+def _refuse_empty(table: Table, free: Mapping[str, Profile], names: frozenset[str]) -> None:
+    """Say of a column that is named as one would expect that nothing is in it."""
+    hollow = [name for name, found in free.items() if found.empty and name.strip().lower() in names]
+    if hollow:
+        raise DataError(
+            f"the column {hollow[0]!r} of {table.name} is empty in every row",
+            "is this the right file?",
+            code="empty_column",
+        )
 
 
 def _guess_inputs(table: Table, free: Mapping[str, Profile]) -> dict[str, str]:
@@ -110,6 +122,7 @@ def _guess_inputs(table: Table, free: Mapping[str, Profile]) -> dict[str, str]:
     if len(chosen) == 1:
         return chosen
     if not chosen:
+        _refuse_empty(table, free, INPUT_NAMES["text"])
         raise MissingColumn("the input (pass --text COLUMN)", "text", table.columns)
     first, second = list(chosen.items())[:2]
     raise UsageError(

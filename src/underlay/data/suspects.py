@@ -12,6 +12,7 @@ from underlay.data.targets import encode_targets
 
 _SLACK = 1e-6
 _FOLDS = 5
+_MOST_SHARE = 0.2  # a model that doubts more than these is too weak to judge
 _MOST_ROWS = 50_000  # five linear fits on more take minutes
 
 
@@ -66,8 +67,8 @@ def suspects(
         values = table.values(schema.columns[0].name, np.arange(rows))
         probabilities = out_of_fold(values, labels, classical=classical, seed=seed)
     found = suspect_labels(probabilities[:rows], labels)
-    if not len(found):
-        return found, []
+    if not len(found) or len(found) > _MOST_SHARE * rows:
+        return found[:0], []
     guessed = [target.labels[at] for at in probabilities[found[:5]].argmax(axis=1)]
     given = [target.labels[at] for at in labels[found[:5]]]
     places = [

@@ -109,6 +109,10 @@ def fold(text: object) -> str:
     return normalise(text).casefold() if isinstance(text, str) else ""
 
 
+WORD = r"\w+|[^\w\s]+"
+"""A word of any length, or a run of other signs: a text of emoji has a vocabulary too."""
+
+
 def tfidf(*, characters: bool, rows: int) -> Any:
     """An unfitted TF-IDF: words and pairs of words, or 1 to 3 characters.
 
@@ -118,7 +122,9 @@ def tfidf(*, characters: bool, rows: int) -> Any:
     """
     from sklearn.feature_extraction.text import TfidfVectorizer  # a second of import that most commands do without
 
-    shape = {"analyzer": "char", "ngram_range": (1, 3)} if characters else {"ngram_range": (1, 2)}
+    shape = (
+        {"analyzer": "char", "ngram_range": (1, 3)} if characters else {"ngram_range": (1, 2), "token_pattern": WORD}
+    )
     return TfidfVectorizer(
         preprocessor=fold, sublinear_tf=True, min_df=2 if rows >= 100 else 1, max_features=200_000, **shape
     )

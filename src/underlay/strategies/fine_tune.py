@@ -16,8 +16,9 @@ from underlay.models import Backbone, build, configure, resolve
 from underlay.objectives import Objective, build_objective
 from underlay.strategies import prepare
 from underlay.strategies.checks import check_data
-from underlay.strategies.learn import Learned, learn, precision_of
+from underlay.strategies.learn import Learned, learn
 from underlay.strategies.listening import Say
+from underlay.strategies.precision import precision_of
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Measured, read_report, release
 from underlay.strategies.resolve import device_of, pooling_of, resolve_recipe

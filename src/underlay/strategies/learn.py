@@ -37,10 +37,8 @@ from underlay.train import (
     UpperModel,
     WeightsAndBiases,
     cache_activations,
-    choose_precision,
     fit_head,
     parameter_groups,
-    plan_sweep,
     sweep,
 )
 
@@ -152,33 +150,6 @@ def freeze(model: SignalModel, layers: int) -> None:
     """Stop the lowest `layers` from learning; 1 is the stem alone."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(model.layer_of(name) >= layers)
-
-
-def precision_of(model: SignalModel, rows: EncodedRows, *, schema: Schema, recipe: Recipe, device: torch.device) -> str:
-    """What `train.precision: auto` means for this model on these rows and this machine.
-
-    Args:
-        model: Weights loaded; unchanged afterwards.
-        rows: Training rows; a batch of them is timed.
-        schema: Targets.
-        recipe: Resolved but for the precision.
-        device: Where training runs.
-    """
-    torch.set_num_threads(int(recipe.train.threads))
-    freeze(model, int(recipe.train.freeze))
-    model.to(device).train()
-    objective = build_objective(None, schema_targets=schema.targets)
-    trainable = Trainable(model, objective)
-    batches = plan_sweep(rows.lengths, batch_tokens=recipe.train.batch_tokens, batch_rows=recipe.train.batch_rows)
-    batch = rows.batch(batches[len(batches) // 2].tolist()).map(lambda array: torch.from_numpy(array).to(device))
-    terms = objective.init(trainable.learner)
-
-    def step() -> None:
-        trainable(batch, terms, 0).total.backward()
-
-    chosen = choose_precision(step, device=device).precision
-    model.zero_grad(set_to_none=True)
-    return chosen
 
 
 def probe(model: SignalModel, rows: EncodedRows, *, schema: Schema, recipe: Recipe, say: Say) -> None:

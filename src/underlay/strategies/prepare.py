@@ -284,6 +284,12 @@ def _split(
     )
     parts = {part: usable[getattr(drawn, part)] for part in ("train", "validation", "test")}
     for part in ("train", "validation") if has_test or wanted.test == 0 else ("train", "validation", "test"):
+        if not len(parts[part]) and labels is not None and len(np.unique(labels)) == len(labels):
+            raise DataError(
+                f"each of the {len(usable)} rows has a label of its own in {schema.targets[0].name!r}",
+                "is this really the target? --target names another column",
+                code="unique_labels",
+            )
         if not len(parts[part]):
             raise DataError(
                 f"{len(usable)} rows leave none for {part}", "add rows, or change data.split", code="too_few_rows"

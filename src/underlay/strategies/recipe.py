@@ -136,7 +136,7 @@ class Recipe(Section):
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:
-            raise RecipeError([_sentence(cls, problem) for problem in error.errors()]) from None
+            raise RecipeError(_sentences(cls, error.errors())) from None
 
     def to_yaml(self, *, notes: bool = True) -> str:
         """As YAML, with a half-line on each key."""
@@ -210,6 +210,16 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and not replaced
         merged[key] = _merge(merged[key], value) if both else value
     return merged
+
+
+def _sentences(recipe: type[Section], problems: Sequence[Any]) -> list[str]:
+    """One sentence a key: where a key takes one of several kinds, what each of them wants is joined by `or`."""
+    found: dict[str, str] = {}
+    for problem in problems:
+        sentence = _sentence(recipe, problem)
+        subject, colon, wanted = sentence.partition(": ")
+        found[subject] = f"{found[subject]}, or {wanted}" if colon and subject in found else sentence
+    return list(found.values())
 
 
 def _sentence(recipe: type[Section], problem: Any) -> str:
