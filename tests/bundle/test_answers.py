@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from underlay.bundle import Rule, open_bundle, seal
 from underlay.bundle.answering import BATCH_POSITIONS, BATCH_ROWS, batches
-from underlay.core import BundleRefused, DataError, RowError, Target, UsageError
+from underlay.core import BundleRefused, DataError, MissingColumn, RowError, Target, UsageError
 
 
 @given(lengths=st.lists(st.integers(1, 20_000), max_size=400))
@@ -68,7 +68,7 @@ def test_values_come_as_a_list_dicts_columns_or_a_frame(sealed: Path, tiny: Modu
     assert bundle.predict(pa.table({"text": texts})["text"].to_pylist()) == expected
     with pytest.raises(UsageError, match=r"predict\(\[text\]\)"):
         bundle.predict("one text")
-    with pytest.raises(UsageError, match="'text'"):
+    with pytest.raises(MissingColumn, match=r"'text'; there is \['txet'\]"):
         bundle.predict({"txet": texts})
 
 

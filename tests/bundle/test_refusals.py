@@ -45,7 +45,14 @@ def test_a_manifest_that_is_missing_or_no_strict_json_is_refused(copy: Copy) -> 
 @pytest.mark.row("B01")
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "nowhere").code == "no_bundle"
-    assert refusal(tmp_path).code == "missing_file"
+    assert refusal(tmp_path).code == "no_bundle"
+
+
+@pytest.mark.row("B01")
+def test_a_bundle_that_lost_its_manifest_is_told_what_is_missing(copy: Copy) -> None:
+    folder = copy()
+    (folder / "manifest.json").unlink()
+    assert refusal(folder).code == "missing_file"
 
 
 @pytest.mark.row("B02")
