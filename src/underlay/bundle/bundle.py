@@ -141,6 +141,7 @@ class Bundle:
         """`values` as raw columns by name.
 
         Raises:
+            MissingColumn: Columns by name, and one that the model reads is not among them.
             UsageError: They have a shape that fits no column.
         """
         names = [column.name for column in self.schema.columns]
