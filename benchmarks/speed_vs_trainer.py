@@ -29,6 +29,8 @@ EPOCHS = 3
 RATES = (5e-5, 1e-4, 2e-4)
 SCHEDULES = (1, 2)
 """Learning rates and epochs that the tuned peer tries on validation."""
+ROWS = ("P2", "P2b")
+"""Against the Trainer's defaults, and against the tuned one."""
 CLOSE = 0.005
 """A cheaper schedule is preferred within this of the best validation accuracy."""
 
@@ -176,11 +178,12 @@ class Track:
             RESULTS.append(f"{row}-{self.name}", key, values)
 
 
-def measure_pair(track: Track, cut: Cut, pair: int, overrides: list[str]) -> None:
+def measure_pair(track: Track, cut: Cut, pair: int, overrides: list[str], rows: list[str]) -> None:
     """A, B, C and the linear arm: what is missing of them."""
     recipe = recipe_file(track.race.recipe)
     cell = {"pair": pair, "recipe": recipe_digest(recipe, overrides)}
-    rivals = {"P2": DEFAULTS, "P2b": tuned(track, cut)}  # the sweep is no part of the pair
+    # The tuned peer's sweep is no part of the pair.
+    rivals = {row: DEFAULTS if row == "P2" else tuned(track, cut) for row in rows}
     mine = track.arm("underlay", cell, partial(track.ours, pair, recipe, overrides))
     for row, peer in rivals.items():
         track.against(row, peer, mine, cell)
@@ -196,6 +199,7 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("races", nargs="*", default=list(RACES), help=f"of {', '.join(RACES)}")
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--against", nargs="+", choices=ROWS, default=list(ROWS), dest="rows_of_goals")
     parser.add_argument("--rows", type=int, help="development: so many training rows, kept apart from the real figures")
     parser.add_argument("--test-rows", type=int, help="development: so many test rows")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of our recipe")
@@ -208,7 +212,7 @@ def main(words: list[str] | None = None) -> None:
         cut = Cut(sample(cut.train, options.rows, 0), sample(cut.test, options.test_rows, 0))
         track = Track(name, RACES[name], *cut.write(WORK / f"speed-{name}"), marks)
         for pair in range(options.pairs):
-            measure_pair(track, cut, pair, options.set)
+            measure_pair(track, cut, pair, options.set, options.rows_of_goals)
             print(f"speed {name}: pair {pair} done", flush=True)
 
 
