@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,13 @@ from tests.strategies.conftest import flags, start
 PHASES = ("reading", "encoding", "checking", "training on", "measuring")
 
 
-def run(*arguments: str, folder: Path, prefix: tuple[str, ...] = (), **environment: str):
+def run(
+    *arguments: str,
+    folder: Path,
+    prefix: tuple[str, ...] = (),
+    limit: Callable[[], None] | None = None,
+    **environment: str,
+):
     return subprocess.run(
         [*prefix, sys.executable, "-m", "underlay", *arguments],
         cwd=folder,
@@ -23,6 +30,7 @@ def run(*arguments: str, folder: Path, prefix: tuple[str, ...] = (), **environme
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
+        preexec_fn=limit,
         timeout=240,
     )
 
@@ -97,16 +105,7 @@ def test_a_file_size_limit_ends_with_exit_5_and_no_bundle(snippets, tmp_path):
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
-    done = subprocess.run(
-        [sys.executable, "-m", "underlay", "fit", str(snippets), "--out", "bundle", *flags()],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        preexec_fn=limit,
-        timeout=240,
-    )
+    done = run("fit", str(snippets), "--out", "bundle", *flags(), folder=tmp_path, limit=limit)
     assert done.returncode == 5, done.stderr
     assert "underlay: disk_full" in done.stderr
     assert not (tmp_path / "bundle").exists()
@@ -258,16 +257,7 @@ def test_too_little_memory_is_exit_5_with_what_to_lower(snippets, tmp_path):
         resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
 
     large = ["--set", "model.trunk=transformer", "--set", "model.options={width: 4096, depth: 48, heads: 16}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "underlay", "fit", str(snippets), "--out", "bundle", *flags(), *large],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        preexec_fn=limit,
-        timeout=240,
-    )
+    done = run("fit", str(snippets), "--out", "bundle", *flags(), *large, folder=tmp_path, limit=limit)
     assert done.returncode == 5, done.stderr
     assert "train.batch_tokens" in done.stderr
     assert not (tmp_path / "bundle").exists()

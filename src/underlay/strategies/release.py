@@ -6,12 +6,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from underlay.bundle import Answers, Bundle, Contents, Rule, reference_sketch, seal
+from underlay.bundle.machine import installed
 from underlay.core import Modality, Target
 from underlay.core.durable import write_file
 from underlay.evaluate import (
@@ -291,10 +291,5 @@ def _plain(interval: Any) -> dict[str, float]:
 
 def package_versions() -> dict[str, str]:
     """Versions of the packages that decide the arithmetic."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {name: installed(name) for name in PACKAGES}
+    return {name: text for name, text in found.items() if text != "none"}
