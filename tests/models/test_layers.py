@@ -54,14 +54,15 @@ def test_linear_follows_autocast_and_export():
     assert not any("mkldnn" in str(node.target) for node in exported.graph.nodes)
 
 
+@pytest.mark.parametrize("form", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_dropout_is_unbiased_and_drops_its_rate_to_a_step(rate):
+def test_dropout_is_unbiased_and_drops_its_rate_to_a_step(rate, form):
     torch.manual_seed(0)
-    layer, ones = Dropout(rate), torch.ones(1000, 1001, requires_grad=True)
+    layer, ones = Dropout(rate), torch.ones(1000, 1001, requires_grad=True, dtype=form)
     dropped = layer(ones)
     share = float((dropped == 0).float().mean())
     assert abs(share - rate) < 1 / 512 + 0.002
-    assert abs(float(dropped.detach().mean()) - 1) < 0.005
+    assert abs(float(dropped.detach().float().mean()) - 1) < 0.005
     dropped.sum().backward()
     assert torch.equal(ones.grad, dropped.detach())  # what was dropped learns nothing
 

@@ -6,6 +6,9 @@ from torch import Tensor, nn
 _STEPS = 256
 """Values of the random byte each element draws."""
 
+_FORMATS = (torch.float32, torch.bfloat16)
+"""Both hold every whole number up to 256."""
+
 
 class Dropout(nn.Dropout):
     """`nn.Dropout` in steps of 1/256, still unbiased: kept values are scaled by the rate in fact used.
@@ -20,7 +23,7 @@ class Dropout(nn.Dropout):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - nn.Dropout's own name
         """The same shape, with some elements 0 while training."""
         dropped = round(self.p * _STEPS)
-        if not self.training or input.dtype is not torch.float32 or input.device.type != "cpu":
+        if not self.training or input.dtype not in _FORMATS or input.device.type != "cpu":
             return super().forward(input)
         if not 0 < dropped < _STEPS:
             return super().forward(input)
@@ -28,5 +31,6 @@ class Dropout(nn.Dropout):
         drawn = torch.empty((count + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
         drawn_bytes = drawn.view(torch.uint8)[:count].view(input.shape)
         # clamping is vectorised where comparing bytes is not: `dropped` and above -> 1, below -> 0
-        keep = drawn_bytes.float().sub_(dropped - 1).clamp_(0, 1).mul_(_STEPS / (_STEPS - dropped))
-        return input * keep
+        keep = drawn_bytes.to(input.dtype).sub_(dropped - 1).clamp_(0, 1)
+        # the scale comes last: a half format would round it, and shift every mean with it
+        return input * keep * (_STEPS / (_STEPS - dropped))

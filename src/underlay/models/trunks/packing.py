@@ -29,6 +29,11 @@ class Packing:
     source: Tensor | None
     groups: tuple[tuple[int, int], ...]
 
+    @property
+    def count(self) -> int:
+        """N: packed positions."""
+        return sum(length * number for length, number in self.groups)
+
     @classmethod
     def of(cls, mask: Tensor) -> "Packing":
         """Read segment numbers `[B, L]`; 0 is padding."""

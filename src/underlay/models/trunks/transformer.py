@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from underlay.models.attention import attend
 from underlay.models.dropout import Dropout
 from underlay.models.linear import Linear
 from underlay.models.registries import TRUNKS, check_sizes
@@ -21,6 +22,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "silu": F.silu,
 }
+
+SIZE_STEP = 32
+"""Packed positions are filled up to a multiple of it: the matrix library builds a kernel for each new size and keeps
+a thousand, so that ever new sizes cost a fifth of a step."""
 
 
 @TRUNKS("transformer.v1")
@@ -105,12 +110,13 @@ class TransformerTrunk(nn.Module):
         """
         packing = Packing.dense(*embedded.shape[:2]) if mask is None else Packing.of(mask)
         turn = self._turn(packing, embedded) if self.ordered else None
-        hidden = packing.pack(embedded)  # [N, D]
+        count = packing.count
+        hidden = F.pad(packing.pack(embedded), (0, 0, 0, -count % SIZE_STEP))  # [N, D], then rows of zeros
         for layer in self.layers[start:stop]:
             hidden = layer(hidden, packing, turn)
         if self.final_norm is not None and (stop is None or stop >= len(self.layers)):
             hidden = self.final_norm(hidden)
-        return packing.unpack(hidden)
+        return packing.unpack(hidden[:count])
 
     def _turn(self, packing: Packing, embedded: Tensor) -> Tensor:
         """Cosine and sine of each position's angles, `[2, N, 1, head / 2]`."""
@@ -160,7 +166,7 @@ class Attention(nn.Module):
 
     def forward(self, hidden: Tensor, packing: Packing, turn: Tensor | None) -> Tensor:
         """`[N, D]` -> `[N, D]`."""
-        qkv = self.qkv(hidden).view(-1, 3, self.heads, self.size)  # [N, 3, H, D/H]
+        qkv = self.qkv(hidden).view(-1, 3, self.heads, self.size)[: packing.count]  # [N, 3, H, D/H]
         if turn is not None:
             qkv = torch.cat((rotate(qkv[:, :2], turn), qkv[:, 2:]), dim=1)
         blocks = qkv.split([length * number for length, number in packing.groups])
@@ -168,14 +174,15 @@ class Attention(nn.Module):
             self._attend(block.unflatten(0, (-1, length)))
             for block, (length, _) in zip(blocks, packing.groups, strict=True)
         ]
-        attended: Tensor = self.out(seen[0] if len(seen) == 1 else torch.cat(seen))
+        spare = hidden.shape[0] - packing.count
+        attended: Tensor = self.out(torch.cat([*seen, hidden.new_zeros(spare, hidden.shape[1]).to(seen[0].dtype)]))
         return attended
 
     def _attend(self, block: Tensor) -> Tensor:
         """Dense attention inside equally long sequences, `[n, length, 3, H, D/H]` -> `[n * length, D]`."""
         query, key, value = block.permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
-        seen = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=self.causal)
+        seen = attend(query, key, value, causal=self.causal, dropout=dropout)
         return seen.transpose(1, 2).flatten(2).flatten(0, 1)
 
 
