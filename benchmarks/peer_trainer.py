@@ -134,6 +134,7 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
         report_to="none",
         disable_tqdm=True,
         use_cpu=True,
+        bf16=options.bf16,
         dataloader_pin_memory=False,
         seed=options.seed,
     )
@@ -160,6 +161,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--learning-rate", type=float, default=5e-5)
     parser.add_argument("--epochs", type=float, default=3.0)
     parser.add_argument("--sampling", choices=["random", "group_by_length"], default="random")
+    parser.add_argument("--bf16", action="store_true", help="train under autocast")
     parser.add_argument("--points", type=int, default=4, help="examinations an epoch")
     parser.add_argument("--target", type=float, default=None, help="stop at this test accuracy")
     parser.add_argument("--seed", type=int, default=0)
