@@ -186,7 +186,7 @@ class UnderlayClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         preset: str = "balanced",
-        trunk: str = "minilm",
+        trunk: str = "auto",
         settings: Sequence[str] = (),
         seed: int = 0,
         out: str | None = None,

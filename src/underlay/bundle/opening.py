@@ -155,13 +155,14 @@ def _check_outputs(model: Any, schema: Schema) -> None:
     """The heads give one logit a label, for the targets of the schema in their order."""
     try:
         heads = [(head["target"], head["outputs"]) for head in model["heads"]]
-        columns = [stem["column"] for stem in model["stems"]]
+        branches = model["branches"] if "branches" in model else [model]
+        columns = [stem["column"] for branch in branches for stem in branch["stems"]]
     except (KeyError, TypeError) as error:
         raise _refused(f"the model in {CONFIG} has no heads or stems as it should: {error!r}", "config_key") from error
     wanted = [(target.name, target.outputs) for target in schema.targets]
     if heads != wanted:
         raise _refused(f"the model gives the outputs {heads}; the labels ask for {wanted}", "labels")
-    if columns != [column.name for column in schema.columns]:
+    if sorted(columns) != sorted(column.name for column in schema.columns):
         raise _refused(f"the model reads {columns}; the columns are {[c.name for c in schema.columns]}", "config_key")
 
 

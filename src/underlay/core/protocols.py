@@ -38,6 +38,21 @@ class Modality(Protocol):
         """Registry name with version, `text.v1`."""
         ...
 
+    @property
+    def trunk(self) -> str:
+        """The trunk that suits it where the recipe names none."""
+        ...
+
+    @property
+    def files(self) -> bool:
+        """Whether a string names a file; in a table it is then relative to the folder of the data file."""
+        ...
+
+    @property
+    def features(self) -> str:
+        """What `classical` computes, for people: `TF-IDF`."""
+        ...
+
     def fit(self, values: Iterable[Any], rng: np.random.Generator) -> "Modality":
         """Learn what training rows alone decide (vocabulary, lengths, scaling)."""
         ...
@@ -91,7 +106,10 @@ class Modality(Protocol):
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """What a stem must know to be built: vocabulary size, padding id, positions."""
+        """What a stem must know to be built, `name` first; under `limit` the most positions of a segment.
+
+        Where the value can be read as a picture, `picture` describes the stem that gives one to a spatial trunk.
+        """
         ...
 
     def sketch(self, values: Iterable[Any]) -> Mapping[str, Any]:

@@ -83,6 +83,22 @@ class Table:
         merged = pc.coalesce(pc.take(pa.array(list(names.values()), pa.string()), where), old)
         return replace(self, arrow=self.arrow.set_column(self.columns.index(name), name, merged))
 
+    def with_files(self, names: Sequence[str]) -> "Table":
+        """The table with the relative paths in these columns resolved against the folder of the source.
+
+        Addresses with a scheme (`data:`) and columns that hold no strings stay as they are.
+        """
+        found = self
+        for name in names:
+            column = found.column(name)
+            if self.folder is None or column.type != pa.string():
+                continue
+            alone = pc.match_substring_regex(column, r"^(/|[A-Za-z][A-Za-z0-9+.-]+:)")
+            based = pc.binary_join_element_wise(pa.scalar(str(self.folder)), column, "/")
+            resolved = pc.if_else(pc.fill_null(alone, True), column, based)
+            found = replace(found, arrow=found.arrow.set_column(self.columns.index(name), name, resolved))
+        return found
+
     def require_unchanged(self) -> None:
         """Read the source once more and compare its digest.
 

@@ -1,6 +1,7 @@
 """How good a model is, how sure one can be of it, and a report that shows both."""
 
 from underlay.evaluate.baselines import Baseline as Baseline
+from underlay.evaluate.baselines import SideBySide as SideBySide
 from underlay.evaluate.baselines import baselines as baselines
 from underlay.evaluate.calibration import Reliability as Reliability
 from underlay.evaluate.calibration import fit_temperature as fit_temperature

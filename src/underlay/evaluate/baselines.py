@@ -89,6 +89,33 @@ def baselines(
     return tuple(found)
 
 
+class SideBySide:
+    """Classical features of several columns, one beside the other; a scikit-learn transformer of rows of values.
+
+    Args:
+        transformers: Unfitted, one a column.
+    """
+
+    def __init__(self, transformers: Sequence[Any]) -> None:
+        self.transformers = tuple(transformers)
+
+    def fit_transform(self, rows: Sequence[Sequence[Any]], _: Any = None) -> Any:
+        """Fit each on its column; features `[N, F]`, sparse where any of them is."""
+        pairs = zip(self.transformers, zip(*rows, strict=True), strict=True)
+        return _beside([one.fit_transform(list(values)) for one, values in pairs])
+
+    def transform(self, rows: Sequence[Sequence[Any]]) -> Any:
+        """Features `[N, F]` of further rows."""
+        pairs = zip(self.transformers, zip(*rows, strict=True), strict=True)
+        return _beside([one.transform(list(values)) for one, values in pairs])
+
+
+def _beside(blocks: Sequence[Any]) -> Any:
+    if any(sparse.issparse(block) for block in blocks):
+        return sparse.hstack(blocks).tocsr()
+    return np.hstack(blocks)
+
+
 def _constant(target: Target, truth: np.ndarray, rows: int) -> np.ndarray:
     if target.task == "regression":
         return np.full(rows, truth.mean() if len(truth) else 0.0)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -41,6 +41,10 @@ class Text:
     limit: int | None = None
     options: TextOptions = field(default_factory=TextOptions)
     learned: Mapping[str, Any] = field(default_factory=dict)
+
+    trunk: ClassVar[str] = "minilm"
+    files: ClassVar[bool] = False
+    features: ClassVar[str] = "TF-IDF"
 
     @property
     def name(self) -> str:

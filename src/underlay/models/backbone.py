@@ -35,6 +35,8 @@ class Backbone:
         weights: The safetensors file; None from scratch.
         family: How the names in the file map to ours.
         pooling: The pooling that suits it, where the recipe names none.
+        learning_rate: The peak rate that suits it, where the recipe names none; None: by its width.
+        suggests: Modality -> options that suit it (`{"image": {"size": 160}}`); the recipe's own come first.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Backbone:
     weights: Path | None = None
     family: str | None = None
     pooling: str = "mean"
+    learning_rate: float | None = None
+    suggests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def load(self, model: SignalModel) -> None:
         """Copy the trained weights into the trunk and into every stem of the same kind; from scratch: nothing.
@@ -61,6 +65,7 @@ class Backbone:
         )
         kind = STEMS[self.stem["name"]]
         stems = [name for name, stem in model.stems.items() if isinstance(stem, kind)]
+        model.trained = frozenset(column for column in model.columns if isinstance(model.stem(column), kind))
         trunk_names = {name for name, _ in model.trunk.named_parameters()}
         parameters = dict(model.named_parameters())
         with torch.no_grad():

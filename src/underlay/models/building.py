@@ -1,6 +1,6 @@
 """A model from plain data and a seed; data from a backbone and a schema."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import Parameter, signature
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -11,11 +11,17 @@ from torch.overrides import TorchFunctionMode
 
 from underlay.core import BundleRefused, Registry, UsageError
 from underlay.models.backbone import Backbone
+from underlay.models.fused import FusedModel
+from underlay.models.fusions import FUSIONS
 from underlay.models.initial import initialise
 from underlay.models.model import SignalModel
-from underlay.models.registries import HEADS, POOLINGS, STEMS, TRUNKS
+from underlay.models.registries import HEADS, POOLINGS, STEMS, TRUNKS, is_spatial
 
-PARTS = {"stems": list, "trunk": dict, "pooling": dict, "heads": list}
+BRANCH = {"stems": list, "trunk": dict, "pooling": dict}
+"""Parts of a model without heads."""
+
+PARTS = {**BRANCH, "heads": list}
+FUSED = {"branches": list, "fusion": dict, "heads": list}
 MOST_PARAMETERS = 1 << 34
 """Far above what this trunk is for, far below what makes a machine run out of addresses."""
 
@@ -29,7 +35,7 @@ def configure(
     head: str = "linear",
     dropout: float = 0.1,
 ) -> dict[str, Any]:
-    """Describe a model as JSON data, with full registry names and every argument that is not a default.
+    """Describe a model on one trunk as JSON data, with full registry names and every argument that is not a default.
 
     Args:
         backbone: What `resolve` gave.
@@ -40,24 +46,52 @@ def configure(
         dropout: Everywhere: stem, trunk and head.
 
     Raises:
-        UsageError: The pretrained stem reads another vocabulary, or shorter segments, than a column has.
+        UsageError: The pretrained stem reads another vocabulary, or shorter segments, than a column has; or the trunk
+            reads pictures and the columns are none.
     """
-    trunk = {**backbone.trunk, "name": TRUNKS.full_name(backbone.trunk["name"]), "dropout": dropout}
+    branch = _branch(backbone, columns, pooling=pooling, dropout=dropout)
+    return {**branch, "heads": _heads(outputs, head, dropout)}
+
+
+def configure_fused(
+    branches: Sequence[tuple[Backbone, Mapping[str, Mapping[str, Any]]]],
+    *,
+    outputs: Mapping[str, int],
+    fusion: str = "late",
+    width: int = 256,
+    head: str = "linear",
+    dropout: float = 0.1,
+    branch_dropout: float = 0.0,
+) -> dict[str, Any]:
+    """Describe a model of several trunks under one fusion as JSON data.
+
+    Args:
+        branches: Of each: what `resolve` gave, and its columns as for `configure`.
+        outputs: By target: logits of its head.
+        fusion: Name in `FUSIONS`.
+        width: To which every branch is projected.
+        head: Name in `HEADS`.
+        dropout: Everywhere.
+        branch_dropout: Share of rows that lose a branch while training.
+
+    Raises:
+        UsageError: As `configure`.
+    """
     return {
-        "stems": [
-            {"column": column, **_stem(backbone, column, described), "dropout": dropout}
-            for column, described in columns.items()
+        "branches": [
+            _branch(backbone, columns, pooling=backbone.pooling, dropout=dropout) for backbone, columns in branches
         ],
-        "trunk": trunk,
-        "pooling": {"name": POOLINGS.full_name(pooling)},
-        "heads": [
-            {"target": target, "name": HEADS.full_name(head), "outputs": count, "dropout": dropout}
-            for target, count in outputs.items()
-        ],
+        "fusion": {
+            "name": FUSIONS.full_name(fusion),
+            "width": width,
+            "dropout": dropout,
+            "branch_dropout": branch_dropout,
+        },
+        "heads": _heads(outputs, head, dropout),
     }
 
 
-def build(config: Mapping[str, Any], *, seed: int) -> SignalModel:
+def build(config: Mapping[str, Any], *, seed: int) -> SignalModel | FusedModel:
     """Build the model that `config` describes, from our registries alone.
 
     The same config and seed give the same parameters, whatever was built before.
@@ -65,35 +99,101 @@ def build(config: Mapping[str, Any], *, seed: int) -> SignalModel:
     Raises:
         BundleRefused: An unknown key (`config_key`), name (`config_name`) or an impossible value (`config_value`).
     """
-    _check_shape(config)
+    fused = "branches" in config
+    _check_shape(config, FUSED if fused else PARTS)
     with torch.device("meta"), _Unfilled():  # shapes without memory: an absurd size is refused before it is allocated
-        trunk = _part(TRUNKS, config["trunk"])
-        width = trunk.width
-        model = SignalModel(
-            {stem["column"]: _part(STEMS, _without(stem, "column")) for stem in config["stems"]},
-            trunk,
-            _part(POOLINGS, {**config["pooling"], "width": width}),
-            {head["target"]: _part(HEADS, {**_without(head, "target"), "width": width}) for head in config["heads"]},
-        )
+        model = _fused(config) if fused else _signal(config, config["heads"])
     if (count := sum(parameter.numel() for parameter in model.parameters())) > MOST_PARAMETERS:
         raise BundleRefused(f"this configuration has {count:,} parameters", code="config_value")
-    for column in model.columns:
-        if model.stem(column).width != width:
-            raise BundleRefused(
-                f"the stem of {column!r} is {model.stem(column).width} wide, the trunk {width}", code="config_value"
-            )
     model.to_empty(device="cpu")
     initialise(model, seed=seed)
     return model
 
 
-def _check_shape(config: Mapping[str, Any]) -> None:
-    if set(config) != set(PARTS):
-        raise BundleRefused(f"a model has the parts {sorted(PARTS)}; this one has {sorted(config)}", code="config_key")
-    for part, kind in PARTS.items():
+def _signal(config: Mapping[str, Any], heads: Sequence[Mapping[str, Any]]) -> SignalModel:
+    trunk = _part(TRUNKS, config["trunk"])
+    model = SignalModel(
+        {stem["column"]: _part(STEMS, _without(stem, "column")) for stem in config["stems"]},
+        trunk,
+        _part(POOLINGS, {**config["pooling"], "width": trunk.width}),
+        _built_heads(heads, trunk.width),
+    )
+    for column in model.columns:
+        if model.stem(column).width != trunk.channels:
+            raise BundleRefused(
+                f"the stem of {column!r} is {model.stem(column).width} wide, the trunk reads {trunk.channels}",
+                code="config_value",
+            )
+    return model
+
+
+def _fused(config: Mapping[str, Any]) -> FusedModel:
+    for branch in config["branches"]:
+        if not isinstance(branch, dict):
+            raise BundleRefused(f"a branch is {branch!r:.120}, not an object", code="config_value")
+        _check_shape(branch, BRANCH)
+    names = [stem["column"] for branch in config["branches"] for stem in branch["stems"]]
+    if len(set(names)) != len(names):
+        raise BundleRefused(f"the branches read a column twice: {names}", code="config_value")
+    own = {"width": int, "branch_dropout": float}
+    settings = {key: config["fusion"].get(key) for key in own}
+    if any(not _fits(value, own[key]) for key, value in settings.items()):
+        raise BundleRefused(f"the fusion has {settings}; it needs a width and a branch_dropout", code="config_value")
+    arguments = {**_without(config["fusion"], "branch_dropout"), "branches": len(config["branches"])}
+    fusion = _part(FUSIONS, arguments)
+    branches = [_signal(branch, ()) for branch in config["branches"]]
+    return FusedModel(branches, **settings, fusion=fusion, heads=_built_heads(config["heads"], fusion.features))
+
+
+def _built_heads(heads: Sequence[Mapping[str, Any]], width: int) -> dict[str, nn.Module]:
+    return {head["target"]: _part(HEADS, {**_without(head, "target"), "width": width}) for head in heads}
+
+
+def _branch(
+    backbone: Backbone, columns: Mapping[str, Mapping[str, Any]], *, pooling: str, dropout: float
+) -> dict[str, Any]:
+    trunk = {**backbone.trunk, "name": TRUNKS.full_name(backbone.trunk["name"]), "dropout": dropout}
+    if is_spatial(trunk["name"]):
+        picture = _picture(backbone, columns)
+        stems = [{"column": column, **picture, "dropout": dropout} for column in columns]
+        trunk["size"] = [picture["height"], picture["breadth"]]
+    else:
+        stems = [
+            {"column": column, **_stem(backbone, column, described), "dropout": dropout}
+            for column, described in columns.items()
+        ]
+    return {"stems": stems, "trunk": trunk, "pooling": {"name": POOLINGS.full_name(pooling)}}
+
+
+def _picture(backbone: Backbone, columns: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The stem that gives a spatial trunk the pixels of its only column."""
+    column, described = next(iter(columns.items()))
+    if len(columns) > 1 or "picture" not in described:
+        raise UsageError(
+            f"the trunk {backbone.name} reads one column of pictures; it was given {list(columns)} "
+            f"({column!r} is {described['name']})",
+            "choose a trunk that reads any signal: transformer, convolution, recurrent",
+        )
+    picture = described["picture"]
+    return {**picture, "name": STEMS.full_name(picture["name"])}
+
+
+def _heads(outputs: Mapping[str, int], head: str, dropout: float) -> list[dict[str, Any]]:
+    return [
+        {"target": target, "name": HEADS.full_name(head), "outputs": count, "dropout": dropout}
+        for target, count in outputs.items()
+    ]
+
+
+def _check_shape(config: Mapping[str, Any], parts: Mapping[str, type]) -> None:
+    if set(config) != set(parts):
+        raise BundleRefused(f"a model has the parts {sorted(parts)}; this one has {sorted(config)}", code="config_key")
+    for part, kind in parts.items():
         if not isinstance(config[part], kind) or not config[part]:
             raise BundleRefused(f"{part} is {config[part]!r}, not a filled {kind.__name__}", code="config_value")
     for part, key in (("stems", "column"), ("heads", "target")):
+        if part not in parts:
+            continue
         names = [one.get(key) if isinstance(one, dict) else None for one in config[part]]
         if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
             raise BundleRefused(f"each of the {part} needs a {key} of its own; they have {names}", code="config_value")
@@ -115,7 +215,7 @@ def _stem(backbone: Backbone, column: str, described: Mapping[str, Any]) -> dict
     name = STEMS.full_name(described["name"])
     limit = described.get("limit") or 0
     if backbone.stem is None or STEMS.full_name(backbone.stem["name"]) != name:
-        fresh = {key: value for key, value in described.items() if key not in ("name", "limit")}
+        fresh = {key: value for key, value in described.items() if key not in ("name", "limit", "picture")}
         ordered = getattr(TRUNKS[backbone.trunk["name"]], "ordered", False) or backbone.trunk.get("rotary", False)
         return {"name": name, **fresh, "width": backbone.trunk["width"], "positions": 0 if ordered else limit}
     for key in ("vocabulary", "padding"):

@@ -11,6 +11,10 @@ SPREAD = 0.02
 """Standard deviation of word vectors and transformer weights (BERT, GPT-2)."""
 
 
+class OwnParameters(nn.Module):
+    """A module that holds parameters of its own (a class token, learned positions), which start as word vectors do."""
+
+
 def initialise(model: nn.Module, *, seed: int) -> None:
     """Fill every parameter of `model`.
 
@@ -25,16 +29,18 @@ def initialise(model: nn.Module, *, seed: int) -> None:
 
 
 def _fill(module: nn.Module, name: str, parameter: Tensor, generator: torch.Generator) -> None:
-    if isinstance(module, nn.LayerNorm):
+    if isinstance(module, nn.LayerNorm | nn.GroupNorm):
         parameter.fill_(1.0 if name == "weight" else 0.0)
     elif isinstance(module, nn.Embedding | nn.Linear):
         parameter.zero_() if name == "bias" else parameter.normal_(0.0, SPREAD, generator=generator)
-    elif isinstance(module, nn.Conv1d):
+    elif isinstance(module, nn.Conv1d | nn.Conv2d):
         # He et al. 2015: the variance of a signal survives a rectified convolution
-        spread = math.sqrt(2 / (module.in_channels * module.kernel_size[0]))
+        spread = math.sqrt(2 / (module.in_channels // module.groups * math.prod(module.kernel_size)))
         parameter.zero_() if name == "bias" else parameter.normal_(0.0, spread, generator=generator)
     elif isinstance(module, nn.RNNBase):
         bound = 1 / math.sqrt(module.hidden_size)
         parameter.zero_() if name.startswith("bias") else parameter.uniform_(-bound, bound, generator=generator)
+    elif isinstance(module, OwnParameters):
+        parameter.normal_(0.0, SPREAD, generator=generator)
     else:
         raise TypeError(f"no rule for the first value of {name!r} in a {type(module).__name__}")

@@ -18,7 +18,7 @@ class SignalModel(nn.Module):
         stems: By input column, in the schema's order.
         trunk: What they all stand on.
         pooling: Positions to one vector.
-        heads: By target.
+        heads: By target; none where the model is a branch of another.
     """
 
     def __init__(
@@ -31,6 +31,13 @@ class SignalModel(nn.Module):
         self.trunk = trunk
         self.pooling = pooling
         self.heads = nn.ModuleDict({safe_key(target): head for target, head in heads.items()})
+        self.trained: frozenset[str] | None = None
+        """Columns whose stem came with the trained trunk; None where nothing was trained before."""
+
+    @property
+    def width(self) -> int:
+        """D of what the trunk gives."""
+        return self._trunk.width
 
     @property
     def depth(self) -> int:
@@ -66,6 +73,20 @@ class SignalModel(nn.Module):
             return masks[0]
         return torch.cat([self._full(inputs, *pair) for pair in zip(self.columns, masks, strict=True)], dim=1)
 
+    def present(self, inputs: Inputs) -> Tensor:
+        """Ones `[B, 1]`: every row has a value."""
+        column = self.columns[0]
+        return self._full(inputs, column, None)[:, :1]
+
+    def output_mask(self, inputs: Inputs) -> Tensor:
+        """`mask` for the positions the trunk gives, ones where all are real, `[B, L]`."""
+        if self._trunk.spatial:
+            return self.present(inputs).expand(-1, self._trunk.positions)
+        mask = self.mask(inputs)
+        if mask is not None:
+            return mask
+        return torch.cat([self._full(inputs, column, None) for column in self.columns], dim=1)
+
     def encode(
         self, embedded: Tensor, mask: Tensor | None = None, memory: Tensor | None = None, *, start: int = 0
     ) -> Output:
@@ -89,11 +110,17 @@ class SignalModel(nn.Module):
         return self._trunk(self.embed(inputs), self.mask(inputs), stop=stop)
 
     def layer_of(self, parameter: str) -> int:
-        """How high a parameter stands: 0 stem, 1 to `depth` trunk layers, `depth + 1` pooling and heads."""
+        """How high a parameter stands: 0 stem, 1 to `depth` trunk layers, `depth + 1` pooling and heads.
+
+        A stem that starts from nothing below a trained trunk stands with the heads: it has as much to learn.
+        """
         room, *path = parameter.split(".")
         if room == "trunk":
             return int(path[1]) + 1 if path[0] == "layers" else self.depth
-        return 0 if room == "stems" else self.depth + 1
+        if room != "stems":
+            return self.depth + 1
+        fresh = self.trained is not None and path[0] not in {safe_key(column) for column in self.trained}
+        return self.depth + 1 if fresh else 0
 
     def forward(self, inputs: Inputs) -> Output:
         """`encode` of `embed`."""
@@ -103,7 +130,7 @@ class SignalModel(nn.Module):
         if mask is not None:
             return mask
         first: Any = next(iter(inputs[column].values()))
-        return torch.ones(first.shape[:2], dtype=torch.long, device=first.device)
+        return torch.ones(self.stem(column).size(inputs[column]), dtype=torch.long, device=first.device)
 
 
 def safe_key(name: str) -> str:

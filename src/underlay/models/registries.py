@@ -33,6 +33,10 @@ class Stem(Protocol):
         """Segment numbers `[B, L]`, 0 for padding; None where nothing is padded."""
         ...
 
+    def size(self, arrays: Mapping[str, Tensor]) -> tuple[int, int]:
+        """`(B, L)` of what the call gives."""
+        ...
+
 
 class Trunk(Protocol):
     """What turns a signal into features, whatever the signal was.
@@ -40,15 +44,27 @@ class Trunk(Protocol):
     Entries hold their layers in `layers` (an `nn.ModuleList`): freezing, layer-wise learning rates and
     cached activations count them. `ordered` says whether the trunk knows the order of positions by itself;
     a stem below one that does not adds positions.
+
+    A `spatial` trunk reads one picture a row, its pixels in rows `[B, H * W, channels]`, and gives `positions` places
+    of `width`; it is built with the picture's `size`, `[H, W]`. Its rows are never padded. Every other trunk reads what
+    it gives, `[B, L, D]`, and its `channels` are its width.
     """
 
     width: int
+    channels: int
     ordered: bool
+    spatial: bool
+    positions: int
     layers: nn.ModuleList
 
     def __call__(self, embedded: Tensor, mask: Tensor | None, *, start: int = 0, stop: int | None = None) -> Tensor:
-        """Run layers `start` to `stop`; `[B, L, D]` in and out, 0 at padding."""
+        """Run layers `start` to `stop`; `[B, L, D]` out, 0 at padding."""
         ...
+
+
+def is_spatial(name: str) -> bool:
+    """Whether the trunk of this name reads pictures."""
+    return bool(getattr(TRUNKS[name], "spatial", False))
 
 
 def check_sizes(*, width: int, depth: int) -> None:

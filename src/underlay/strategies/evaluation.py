@@ -62,7 +62,8 @@ def evaluate(bundle: Bundle, source: Any, *, slice_by: Sequence[str] = (), resam
         DataError: A label the bundle does not know, or no row to measure.
     """
     with TemporaryDirectory(prefix="underlay-") as cache:
-        table = open_table(source, cache=Path(cache))
+        files = [name for name, modality in bundle.modalities.items() if modality.files]
+        table = open_table(source, cache=Path(cache)).with_files(files)
         columns = {column.name: table.values(column.name) for column in bundle.schema.columns}
         truths = {target.name: encode_targets(table, target).values for target in bundle.schema.targets}
         by = {name: table.values(name) for name in slice_by}

@@ -12,16 +12,16 @@ import torch
 from underlay.bundle import Bundle, open_bundle
 from underlay.core import Listener, Modality
 from underlay.evaluate import ReportData
-from underlay.models import Backbone, build, configure, resolve
 from underlay.objectives import Objective, build_objective
 from underlay.strategies import prepare
+from underlay.strategies.assembly import Assembly, assemble
 from underlay.strategies.checks import check_data
 from underlay.strategies.learn import Learned, learn
 from underlay.strategies.listening import Say
 from underlay.strategies.precision import precision_of
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Measured, read_report, release
-from underlay.strategies.resolve import device_of, pooling_of, resolve_recipe
+from underlay.strategies.resolve import device_of, resolve_recipe
 from underlay.strategies.run_folder import RunFolder
 from underlay.train import AugmentedRows, BatchMap, Callback, EncodedRows, Ranks, run_lock
 
@@ -92,33 +92,26 @@ def fine_tune(
             say.phase("read", "reading")
             data = prepare.read(source, recipe, test=test, cache=run.state / "cache", say=say)
             run.require_same_data(data.digests)
-            backbone = resolve(recipe.model.trunk, options=recipe.model.options)
+            assembly = assemble(recipe, data.schema)
         with clock("encode"), ranks.main_first():
             say.phase("encode", "encoding")
-            modalities = prepare.fit_modalities(data, backbone, recipe, say=say)
+            modalities = prepare.fit_modalities(data, assembly, recipe, say=say)
             data, *rows = prepare.encode(data, modalities, cache=run.state / "cache", say=say)
         with clock("check"):
             say.phase("check", "checking")
             checked = check_data(data, modalities, rows[0], recipe, say=say)
-        config = configure(
-            backbone,
-            columns={name: modality.describe() for name, modality in modalities.items()},
-            outputs={target.name: target.outputs for target in data.schema.targets},
-            pooling=pooling_of(recipe, backbone),
-            head=recipe.model.head,
-            dropout=recipe.model.dropout,
-        )
+        config = assembly.configure(modalities, data.schema, recipe)
         if begun is None and ranks.main:
-            resolved = _resolved(recipe, data, backbone, modalities, rows[0], processes=ranks.count)
+            resolved = _resolved(recipe, data, assembly, modalities, rows[0], processes=ranks.count)
             if resolved.train.precision == "auto":
-                timed = _model(config, backbone, resolved.seed)
+                timed = assembly.build(config, seed=resolved.seed)
                 chosen = precision_of(timed, rows[0], schema=data.schema, recipe=resolved, device=device_of())
                 resolved = resolved.change({"train": {"precision": chosen}})
             run.keep(resolved, {"data": data.digests})
         ranks.wait()
         recipe = run.recipe or recipe
         torch.set_num_threads(int(recipe.train.threads))
-        run.require_space(_bytes_needed(backbone, recipe, rows))
+        run.require_space(_bytes_needed(assembly, recipe, rows))
         objective = objective or build_objective(
             recipe.objective, schema_targets=data.schema.targets, class_weights=prepare.class_weights(data)
         )
@@ -126,7 +119,7 @@ def fine_tune(
             learned = best_of_seeds(
                 recipe,
                 lambda seeded, folder: learn(
-                    _model(config, backbone, seeded.seed),
+                    assembly.build(config, seed=seeded.seed),
                     (rows[0], rows[1]),
                     recipe=seeded,
                     schema=data.schema,
@@ -142,7 +135,7 @@ def fine_tune(
                 say=say,
             )
         data.table.require_unchanged()
-        measured = Measured(data, modalities, backbone, config, learned, recipe, checked, clock.seconds, say)
+        measured = Measured(data, modalities, assembly, config, learned, recipe, checked, clock.seconds, say)
         bundle, report = release(measured, run, force=force) if ranks.main else (None, None)
         ranks.wait()
         return FineTuned(bundle or open_bundle(run.out), report, recipe, clock.seconds)
@@ -192,16 +185,10 @@ def best_of_seeds(recipe: Recipe, run: Any, *, folder: Path, say: Say) -> Learne
     return learned[best]
 
 
-def _model(config: Mapping[str, Any], backbone: Backbone, seed: int) -> Any:
-    model = build(config, seed=seed)
-    backbone.load(model)
-    return model
-
-
 def _resolved(
     recipe: Recipe,
     data: prepare.Prepared,
-    backbone: Backbone,
+    assembly: Assembly,
     modalities: Mapping[str, Modality],
     rows: EncodedRows,
     *,
@@ -211,7 +198,7 @@ def _resolved(
     return resolve_recipe(
         recipe,
         schema=data.schema,
-        backbone=backbone,
+        assembly=assembly,
         lengths=rows.lengths,
         max_length=longest,
         device=device_of(),
@@ -226,8 +213,8 @@ def _drawn(recipe: Recipe, data: prepare.Prepared, rows: EncodedRows) -> Augment
     return AugmentedRows(rows, data.table.values, recipe.train.augment)
 
 
-def _bytes_needed(backbone: Backbone, recipe: Recipe, rows: Iterable[EncodedRows]) -> int:
+def _bytes_needed(assembly: Assembly, recipe: Recipe, rows: Iterable[EncodedRows]) -> int:
     """Two checkpoints (weights, best weights, two moments), the bundle twice, and the activation cache."""
-    weights = backbone.weights.stat().st_size if backbone.weights is not None else 32 << 20
-    cache = sum(int(part.lengths.sum()) for part in rows) * int(backbone.trunk.get("width", 256)) * 2
+    weights = assembly.weights_bytes
+    cache = sum(int(part.lengths.sum()) for part in rows) * int(assembly.backbones[0].trunk.get("width", 256)) * 2
     return 2 * 4 * weights + 2 * weights + (cache if recipe.train.cache else 0)

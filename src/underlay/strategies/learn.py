@@ -12,7 +12,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from underlay.core import Batch, Model, Output, Rows, Schema, UsageError, stream
-from underlay.models import SignalModel
+from underlay.models import FusedModel, SignalModel
 from underlay.objectives import Objective, Step, build_objective
 from underlay.strategies.listening import Say
 from underlay.strategies.recipe import Recipe
@@ -55,13 +55,13 @@ class Learned:
         validation_logits: By target, of the validation rows in their order, in scaled units.
     """
 
-    model: SignalModel
+    model: SignalModel | FusedModel
     state: RunState
     validation_logits: dict[str, np.ndarray]
 
 
 def learn(
-    model: SignalModel,
+    model: SignalModel | FusedModel,
     rows: tuple[EncodedRows, EncodedRows],
     *,
     recipe: Recipe,
@@ -146,13 +146,13 @@ def _accelerator(precision: str) -> Accelerator:
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no" if precision == "fp32" else precision)
 
 
-def freeze(model: SignalModel, layers: int) -> None:
+def freeze(model: SignalModel | FusedModel, layers: int) -> None:
     """Stop the lowest `layers` from learning; 1 is the stem alone."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(model.layer_of(name) >= layers)
 
 
-def probe(model: SignalModel, rows: EncodedRows, *, schema: Schema, recipe: Recipe, say: Say) -> None:
+def probe(model: SignalModel | FusedModel, rows: EncodedRows, *, schema: Schema, recipe: Recipe, say: Say) -> None:
     """Fit the heads alone on features of at most `PROBE_ROWS` rows, for fine-tuning to start from."""
     order = stream(recipe.seed, "probe").permutation(len(rows))[:PROBE_ROWS]
     chosen = rows.select(rows.rows[np.sort(order)])
@@ -175,11 +175,11 @@ def probe(model: SignalModel, rows: EncodedRows, *, schema: Schema, recipe: Reci
 
 
 def _views(
-    model: SignalModel, rows: tuple[Rows, Rows], recipe: Recipe, folder: Path, say: Say
+    model: SignalModel | FusedModel, rows: tuple[Rows, Rows], recipe: Recipe, folder: Path, say: Say
 ) -> tuple[nn.Module, Rows, Rows]:
     """The module that learns and the rows it reads: all of the model, or the layers above a cache."""
     start = int(recipe.train.freeze) - 1
-    if not recipe.train.cache or start < 1:
+    if not recipe.train.cache or start < 1 or isinstance(model, FusedModel):
         return model, rows[0], rows[1]
     say.phase("cache", f"computing the {start} frozen layers once")
     cached: list[CachedRows] = []

@@ -11,14 +11,16 @@ from underlay.bundle.machine import machine_fingerprint
 from underlay.core import Batch, ResourceError, Schema
 from underlay.core.durable import write_file
 from underlay.core.wheels import cache_folder
-from underlay.models import SignalModel
+from underlay.models import FusedModel, SignalModel
 from underlay.objectives import build_objective
 from underlay.strategies.learn import freeze
 from underlay.strategies.recipe import Recipe
 from underlay.train import EncodedRows, Trainable, choose_precision, plan_sweep
 
 
-def precision_of(model: SignalModel, rows: EncodedRows, *, schema: Schema, recipe: Recipe, device: torch.device) -> str:
+def precision_of(
+    model: SignalModel | FusedModel, rows: EncodedRows, *, schema: Schema, recipe: Recipe, device: torch.device
+) -> str:
     """The precision for this model on rows like these on this machine: `fp32`, `bf16` or `fp16`.
 
     A timing on a busy machine may come out either way; the first one on a machine decides for all later runs there.
@@ -35,7 +37,7 @@ def precision_of(model: SignalModel, rows: EncodedRows, *, schema: Schema, recip
     picked = batches[len(batches) // 2].tolist()
     batch = rows.batch(picked).map(lambda array: torch.from_numpy(array).to(device))
     size = int(rows.lengths[picked].sum()).bit_length()  # batches of like size take like time
-    width = sum(parameter.numel() for parameter in model.trunk.parameters())
+    width = sum(one.numel() for name, one in model.named_parameters() if 0 < model.layer_of(name) <= model.depth)
     kind = f"{machine_fingerprint()} {device.type} threads {recipe.train.threads} trunk {width} batch 2**{size}"
     return remembered(cache_folder() / "precision.json", kind, lambda: _timed(model, batch, schema, recipe, device))
 
@@ -59,7 +61,7 @@ def remembered(path: Path, kind: str, choose: Callable[[], str]) -> str:
     return known[kind]
 
 
-def _timed(model: SignalModel, batch: Batch, schema: Schema, recipe: Recipe, device: torch.device) -> str:
+def _timed(model: SignalModel | FusedModel, batch: Batch, schema: Schema, recipe: Recipe, device: torch.device) -> str:
     freeze(model, int(recipe.train.freeze))
     model.to(device).train()
     objective = build_objective(None, schema_targets=schema.targets)

@@ -11,8 +11,8 @@ import numpy as np
 from underlay.core import DataError, Modality, RecipeError, Schema, Target, stream
 from underlay.data import Splits, Table, TargetValues, encode_targets, infer_schema, open_table, split
 from underlay.modalities import MODALITIES
-from underlay.models import Backbone
 from underlay.objectives import balanced_weights
+from underlay.strategies.assembly import Assembly
 from underlay.strategies.listening import Say
 from underlay.strategies.recipe import Recipe
 from underlay.train import EncodedRows, encode_store
@@ -96,12 +96,17 @@ def read(source: Any, recipe: Recipe, *, test: Any = None, cache: Path, say: Say
         extra=data.extra,
     )
     schema = inferred.schema
+    table = _with_files(table, schema)
     for note in (*table.notes, *inferred.notes):
         say.note(note)
     encoded = {target.name: encode_targets(table, target) for target in schema.targets}
     usable = ~np.any([values.missing for values in encoded.values()], axis=0)
     _require_most(table, usable, "target")
-    test_table = _opened(test, recipe, tuple(t.name for t in schema.targets), cache) if test is not None else None
+    test_table = (
+        _with_files(_opened(test, recipe, tuple(t.name for t in schema.targets), cache), schema)
+        if test is not None
+        else None
+    )
     test_encoded = {t.name: encode_targets(test_table, t) for t in schema.targets} if test_table else encoded
     splits = _split(table, schema, encoded, np.flatnonzero(usable), recipe, has_test=test_table is not None)
     if test_table is not None:
@@ -121,12 +126,17 @@ def read(source: Any, recipe: Recipe, *, test: Any = None, cache: Path, say: Say
     )
 
 
-def fit_modalities(prepared: Prepared, backbone: Backbone, recipe: Recipe, *, say: Say) -> dict[str, Modality]:
+def fit_modalities(prepared: Prepared, assembly: Assembly, recipe: Recipe, *, say: Say) -> dict[str, Modality]:
     """One fitted modality a column, from the training rows alone."""
     fitted = {}
     for column in prepared.schema.columns:
-        kind = MODALITIES[column.modality]
-        options = {"max_length": recipe.model.max_length, "long": recipe.model.long}
+        kind, backbone = MODALITIES[column.modality], assembly.backbone_of(column.name)
+        options = {
+            "max_length": recipe.model.max_length,
+            "long": recipe.model.long,
+            **backbone.suggests.get(column.modality, {}),
+            **recipe.model.read.get(column.modality, {}),
+        }
         fresh = kind.create(assets=backbone.assets, limit=backbone.limit, options=options)
         values = column_values(prepared.table, column.name, prepared.splits.train)
         modality = fresh.fit(values, stream(recipe.seed, f"modality/{column.name}"))
@@ -213,6 +223,10 @@ def _opened(source: Any, recipe: Recipe, targets: Sequence[str], cache: Path) ->
     for target in targets if recipe.data.merge else ():
         table = table.with_merged(target, recipe.data.merge)
     return table
+
+
+def _with_files(table: Table, schema: Schema) -> Table:
+    return table.with_files([column.name for column in schema.columns if MODALITIES[column.modality].files])
 
 
 def _stores(table: Table, modalities: Mapping[str, Modality], cache: Path) -> EncodedRows:

@@ -46,8 +46,12 @@ class DataRecipe(Section):
 class ModelRecipe(Section):
     """What learns."""
 
-    stem: str = Field("text", description="how values become vectors")
-    trunk: str = Field("minilm", description="a packaged name, a local folder, hf:NAME, or a trunk from scratch")
+    stem: str = Field("auto", description="how values become vectors; follows from the columns")
+    trunk: str = Field("auto", description="a packaged name, a folder, hf:NAME, or from scratch; auto: by the columns")
+    branches: dict[str, str] = Field({}, description="modality and its trunk, where each has its own")
+    fusion: str = Field("auto", description="of several: joint (one trunk), late, gated, cross; auto: joint or late")
+    branch_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.0, description="rows that lose one in training")
+    read: dict[str, dict[str, Any]] = Field({}, description="how a modality is read: {image: {size: 96}}")
     options: dict[str, Any] = Field({}, description="arguments of a trunk from scratch (layers, width, cell)")
     pooling: str = Field("auto", description="positions to one vector: mean, first, last, max, attention")
     head: str = Field("linear", description="linear or mlp")
@@ -206,7 +210,13 @@ def _number(text: str) -> float | str:
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        replaced = key in ("objective", "columns", "options", "merge")  # named by the user: one's own replace ours
+        replaced = key in (
+            "objective",
+            "columns",
+            "options",
+            "merge",
+            "branches",
+        )  # named by the user: one's own replace ours
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and not replaced
         merged[key] = _merge(merged[key], value) if both else value
     return merged

@@ -3,7 +3,7 @@
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,13 +22,14 @@ from underlay.evaluate import (
     Learning,
     Phase,
     ReportData,
+    SideBySide,
     baselines,
     choose_thresholds,
     examine,
     fit_temperature,
     render_report,
 )
-from underlay.models import Backbone
+from underlay.strategies.assembly import Assembly
 from underlay.strategies.checks import Checked
 from underlay.strategies.learn import Learned
 from underlay.strategies.listening import Say
@@ -49,7 +50,7 @@ class Measured:
     Args:
         data: The data set.
         modalities: Fitted, by column.
-        backbone: What the model started from.
+        assembly: What the model started from.
         config: What `models.configure` gave.
         learned: The trained model.
         recipe: Resolved.
@@ -60,7 +61,7 @@ class Measured:
 
     data: Prepared
     modalities: Mapping[str, Modality]
-    backbone: Backbone
+    assembly: Assembly
     config: Mapping[str, Any]
     learned: Learned
     recipe: Recipe
@@ -134,9 +135,9 @@ def _contents(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]) 
             "data": data.digests,
             "rows": _row_counts(data),
             "backbone": {
-                "name": measured.backbone.name,
-                "digest": measured.backbone.digest,
-                "credit": measured.backbone.credit,
+                "name": measured.assembly.name,
+                "digest": measured.assembly.digest,
+                "credit": measured.assembly.credit,
             },
             "history": measured.learned.state.progress.history,
             "best_step": measured.learned.state.progress.best_step,
@@ -168,7 +169,10 @@ def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
     if not len(data.splits.test):
         measured.say.warning("there are no test rows, so nothing was measured")
         return []
-    columns = {column.name: data.values("test", column.name) for column in schema.columns}
+    names = [column.name for column in schema.columns]
+    columns = {name: data.values("test", name) for name in names}
+    learned = {name: data.values("train", name) for name in names}
+    classical, features = _classical([measured.modalities[name] for name in names])
     answers = bundle.answer(columns)
     first = schema.columns[0].name
     modality = measured.modalities[first]
@@ -188,11 +192,12 @@ def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
             threshold=list(bundle.rules[target.name].thresholds) or None,
             opponents=baselines(
                 target,
-                data.values("train", first),
+                learned[first] if len(names) == 1 else list(zip(*learned.values(), strict=True)),
                 data.truth("train", target.name),
-                columns[first],
+                columns[first] if len(names) == 1 else list(zip(*columns.values(), strict=True)),
                 data.truth("test", target.name),
-                classical=modality.classical(),
+                classical=classical,
+                features=features,
                 seed=measured.recipe.seed,
             ),
             columns=by,
@@ -201,6 +206,14 @@ def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
         )
         for target in schema.targets
     ]
+
+
+def _classical(modalities: Sequence[Modality]) -> tuple[Any, str]:
+    """The transformer of the honest baseline, and what it computes."""
+    features = " + ".join(dict.fromkeys(modality.features for modality in modalities))
+    if len(modalities) == 1:
+        return modalities[0].classical(), features
+    return SideBySide([modality.classical() for modality in modalities]), features
 
 
 def _scores(target: Target, answers: Answers) -> np.ndarray:
@@ -212,7 +225,7 @@ def _report(measured: Measured, examined: tuple[Examination, ...], run: RunFolde
     data, recipe, progress = measured.data, measured.recipe, measured.learned.state.progress
     return ReportData(
         title=run.out.name,
-        model=f"{measured.backbone.name}, {_parameters(measured):.1f} M parameters",
+        model=f"{measured.assembly.name}, {_parameters(measured):.1f} M parameters",
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         data=DataFacts(
             data.table.name,
@@ -232,9 +245,9 @@ def _report(measured: Measured, examined: tuple[Examination, ...], run: RunFolde
             FactGroup(
                 "Weights",
                 (
-                    Fact("trunk", measured.backbone.name),
-                    Fact("digest", measured.backbone.digest or "none: from scratch"),
-                    Fact("credit", measured.backbone.credit or "none"),
+                    Fact("trunk", measured.assembly.name),
+                    Fact("digest", measured.assembly.digest or "none: from scratch"),
+                    Fact("credit", measured.assembly.credit or "none"),
                 ),
             ),
         ),

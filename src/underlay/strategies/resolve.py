@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from underlay.core import Schema
-from underlay.models import POOLINGS, Backbone
 from underlay.objectives import default_objective
+from underlay.strategies.assembly import JOINT, Assembly
 from underlay.strategies.recipe import Recipe
 from underlay.train import OPTIMIZERS, SCHEDULES
 
@@ -40,7 +40,7 @@ def resolve_recipe(
     recipe: Recipe,
     *,
     schema: Schema,
-    backbone: Backbone,
+    assembly: Assembly,
     lengths: np.ndarray,
     max_length: int,
     device: torch.device,
@@ -51,18 +51,18 @@ def resolve_recipe(
     Args:
         recipe: As the user gave it.
         schema: Of the data.
-        backbone: What the model starts from.
+        assembly: What the model starts from.
         lengths: Positions of the training rows.
         max_length: What the modality chose; 0 where it has no length.
         device: Where training runs.
         processes: That share this machine's cores.
     """
-    train, pretrained = recipe.train, backbone.weights is not None
+    train, pretrained = recipe.train, assembly.pretrained
     freeze = _freeze(recipe, pretrained, device)
     choices: dict[str, Any] = {
-        "learning_rate": _rate(recipe, backbone, pretrained),
+        "learning_rate": _rate(recipe, assembly),
         "freeze": freeze,
-        "cache": _cache(recipe, backbone, lengths, freeze),
+        "cache": _cache(recipe, assembly, lengths, freeze),
         "probe": pretrained if train.probe == "auto" else train.probe,
         "epochs": _epochs(recipe, len(lengths)),
         "threads": max(1, len(os.sched_getaffinity(0)) // processes) if train.threads == "auto" else train.threads,
@@ -75,8 +75,11 @@ def resolve_recipe(
         {
             "data": {"target": targets[0] if len(targets) == 1 else targets, "columns": columns},
             "model": {
+                "stem": "+".join(dict.fromkeys(columns.values())),
                 "max_length": max_length or recipe.model.max_length,
-                "pooling": pooling_of(recipe, backbone),
+                "pooling": assembly.pooling(recipe),
+                "fusion": assembly.fusion,
+                **_trunks(assembly),
             },
             "objective": recipe.objective or default_objective(schema.targets),
             "train": choices,
@@ -84,17 +87,20 @@ def resolve_recipe(
     )
 
 
-def pooling_of(recipe: Recipe, backbone: Backbone) -> str:
-    """The pooling the recipe names, or the one the trunk was trained with."""
-    return POOLINGS.full_name(backbone.pooling if recipe.model.pooling == "auto" else recipe.model.pooling)
+def _trunks(assembly: Assembly) -> dict[str, Any]:
+    if assembly.fusion == JOINT:
+        return {"trunk": assembly.name, "branches": {}}
+    return {"branches": {branch.kind: branch.backbone.name for branch in assembly.branches}}
 
 
-def _rate(recipe: Recipe, backbone: Backbone, pretrained: bool) -> float:
+def _rate(recipe: Recipe, assembly: Assembly) -> float:
+    """Of several trunks, the smallest rate: it is the one that can be missed by going too fast."""
     if recipe.train.learning_rate != "auto":
         return recipe.train.learning_rate
-    if not pretrained:
-        return SCRATCH_RATE
-    return float(PRETRAINED_RATE * 384 / backbone.trunk["width"])
+    if not assembly.pretrained:
+        return min(backbone.learning_rate or SCRATCH_RATE for backbone in assembly.backbones)
+    trained = [backbone for backbone in assembly.backbones if backbone.weights is not None]
+    return min(backbone.learning_rate or float(PRETRAINED_RATE * 384 / backbone.trunk["width"]) for backbone in trained)
 
 
 def _epochs(recipe: Recipe, rows: int) -> int:
@@ -112,9 +118,9 @@ def _freeze(recipe: Recipe, pretrained: bool, device: torch.device) -> int:
     return 1 if pretrained and device.type == "cpu" else 0
 
 
-def _cache(recipe: Recipe, backbone: Backbone, lengths: np.ndarray, freeze: int) -> bool:
-    if recipe.train.augment > 0 or freeze < 2:
+def _cache(recipe: Recipe, assembly: Assembly, lengths: np.ndarray, freeze: int) -> bool:
+    if recipe.train.augment > 0 or freeze < 2 or not assembly.cacheable:
         return False
     if recipe.train.cache != "auto":
         return recipe.train.cache
-    return int(lengths.sum()) * int(backbone.trunk["width"]) * 2 <= CACHE_BYTES
+    return int(lengths.sum()) * int(assembly.backbones[0].trunk["width"]) * 2 <= CACHE_BYTES

@@ -23,7 +23,7 @@ class Store:
     """Encoded values of one column: for each array its values end to end, and where each row begins.
 
     Args:
-        arrays: Name -> flat values, memory-mapped.
+        arrays: Name -> the rows' arrays end to end along their first axis, memory-mapped.
         offsets: Name -> `[N + 1]`.
         lengths: Positions each row takes, `[N]`; 0 for a row that could not be encoded.
         problems: Why, by row.
@@ -68,7 +68,7 @@ def _write(folder: Path, modality: Modality, values: Iterator[Any]) -> None:
     for left in folder.glob("*.raw"):  # of an interrupted write
         left.unlink()
     counts: dict[str, list[np.ndarray]] = {}
-    dtypes: dict[str, np.dtype[Any]] = {}
+    kinds: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}  # of the arrays: type, and shape behind the first axis
     lengths: list[int] = []
     problems: dict[int, tuple[str, str]] = {}
     while chunk := list(islice(values, CHUNK)):
@@ -77,27 +77,28 @@ def _write(folder: Path, modality: Modality, values: Iterator[Any]) -> None:
             if isinstance(answer, RowProblem):
                 problems[len(lengths)] = (answer.code, answer.message)
             lengths.append(0 if isinstance(answer, RowProblem) else modality.length(answer))
-        for name in {name for answer in answers if isinstance(answer, dict) for name in answer} - set(dtypes):
-            dtypes[name] = next(answer[name].dtype for answer in answers if isinstance(answer, dict))
+        for name in {name for answer in answers if isinstance(answer, dict) for name in answer} - set(kinds):
+            first = next(answer[name] for answer in answers if isinstance(answer, dict))
+            kinds[name] = (first.dtype, first.shape[1:])
             counts[name] = [np.zeros(before, np.int64)]
-        for name, dtype in dtypes.items():
-            empty = np.zeros(0, dtype)
+        for name, (dtype, shape) in kinds.items():
+            empty = np.zeros((0, *shape), dtype)
             parts = [answer[name] if isinstance(answer, dict) else empty for answer in answers]
             counts[name].append(np.array([len(part) for part in parts]))
             with (folder / f"{name}.raw").open("ab") as file:
                 file.write(np.concatenate(parts).tobytes())
-    for name, dtype in dtypes.items():
-        _finish(folder, name, dtype, np.concatenate(counts[name]))
+    for name, (dtype, shape) in kinds.items():
+        _finish(folder, name, dtype, shape, np.concatenate(counts[name]))
     save_array(folder / "lengths.npy", np.array(lengths, dtype=np.int64))
     mark = folder / "store.json.part"
-    mark.write_text(json.dumps({"arrays": sorted(dtypes), "problems": problems}), encoding="utf-8")
+    mark.write_text(json.dumps({"arrays": sorted(kinds), "problems": problems}), encoding="utf-8")
     os.replace(mark, folder / "store.json")
 
 
-def _finish(folder: Path, name: str, dtype: "np.dtype[Any]", counts: np.ndarray) -> None:
+def _finish(folder: Path, name: str, dtype: "np.dtype[Any]", shape: tuple[int, ...], counts: np.ndarray) -> None:
     raw = folder / f"{name}.raw"
     flat = np.memmap(raw, dtype=dtype, mode="r") if raw.stat().st_size else np.zeros(0, dtype)
-    save_array(folder / f"{name}.npy", flat)
+    save_array(folder / f"{name}.npy", flat.reshape(-1, *shape))
     save_array(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
     del flat
     raw.unlink()

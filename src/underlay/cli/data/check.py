@@ -26,8 +26,8 @@ def check(
     from underlay.cli.streams import put_json, results
     from underlay.cli.tables import put_table
     from underlay.cli.terminal import Terminal
-    from underlay.models import resolve
     from underlay.strategies import Recipe, prepare
+    from underlay.strategies.assembly import assemble
     from underlay.strategies.checks import check_data
     from underlay.strategies.listening import Say
 
@@ -37,8 +37,7 @@ def check(
     with Terminal(quiet=quiet) as terminal, tempfile.TemporaryDirectory(prefix="underlay-") as cache:
         say = Say(terminal)
         prepared = prepare.read(data, recipe, test=test, cache=Path(cache), say=say)
-        backbone = resolve(recipe.model.trunk, options=recipe.model.options)
-        modalities = prepare.fit_modalities(prepared, backbone, recipe, say=say)
+        modalities = prepare.fit_modalities(prepared, assemble(recipe, prepared.schema), recipe, say=say)
         prepared, *rows = prepare.encode(prepared, modalities, cache=Path(cache), say=say)
         lines = check_data(prepared, modalities, rows[0], recipe, say=Say(None)).lines
     if json:

@@ -63,6 +63,11 @@ class TextStem(nn.Module):
         mask = arrays.get("mask")
         return None if mask is None or bool((mask == 1).all()) else mask
 
+    def size(self, arrays: Mapping[str, Tensor]) -> tuple[int, int]:
+        """`(B, L)`."""
+        rows, length = arrays["ids"].shape
+        return rows, length
+
     def _placed(self, length: int, mask: Tensor | None, places: nn.Embedding) -> Tensor:
         if mask is None or (int(mask.max()) <= 1 and bool((mask[:, 0] == 1).all())):  # right-padded: one row serves all
             return places.weight[:length] if length <= places.num_embeddings else self._too_long(length, places)

@@ -29,6 +29,8 @@ class ConvolutionTrunk(nn.Module):
     """
 
     ordered = True
+    spatial = False
+    positions = 0
 
     def __init__(
         self, *, width: int, depth: int, kernels: list[int], norm_eps: float = 1e-5, dropout: float = 0.1
@@ -37,7 +39,7 @@ class ConvolutionTrunk(nn.Module):
         check_sizes(width=width, depth=depth)
         if not kernels or width % len(kernels) or any(kernel % 2 == 0 or kernel < 1 for kernel in kernels):
             raise ValueError(f"kernels {kernels} must be odd and their number must divide the width {width}")
-        self.width = width
+        self.width = self.channels = width
         self.layers = nn.ModuleList(
             ConvolutionLayer(width, kernels=kernels, dilation=2**number, norm_eps=norm_eps, dropout=dropout)
             for number in range(depth)

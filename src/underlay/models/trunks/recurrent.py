@@ -31,6 +31,8 @@ class RecurrentTrunk(nn.Module):
     """
 
     ordered = True
+    spatial = False
+    positions = 0
 
     def __init__(
         self, *, width: int, depth: int, cell: str = "gru", norm_eps: float = 1e-5, dropout: float = 0.1
@@ -39,7 +41,7 @@ class RecurrentTrunk(nn.Module):
         check_sizes(width=width, depth=depth)
         if width % 2 or cell not in CELLS:
             raise ValueError(f"width {width} must be even and cell {cell!r} one of {sorted(CELLS)}")
-        self.width = width
+        self.width = self.channels = width
         self.layers = nn.ModuleList(
             RecurrentLayer(width, cell=cell, norm_eps=norm_eps, dropout=dropout) for _ in range(depth)
         )

@@ -56,6 +56,9 @@ class TransformerTrunk(nn.Module):
     torch.Size([3, 5, 8])
     """
 
+    spatial = False
+    positions = 0
+
     def __init__(
         self,
         *,
@@ -81,7 +84,7 @@ class TransformerTrunk(nn.Module):
                 f"width {width} / heads {heads} must be whole, norm {norm!r} 'pre' or 'post', "
                 f"activation {activation!r} one of {sorted(ACTIVATIONS)}"
             )
-        self.width = width
+        self.width = self.channels = width
         self.heads = heads
         self.ordered = rotary
         self.rotary_base = rotary_base

@@ -1,0 +1,156 @@
+"""Which trunk every input column stands on, and what joins several of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from underlay.core import Modality, RecipeError, Schema, nearest
+from underlay.modalities import MODALITIES
+from underlay.models import (
+    FUSIONS,
+    POOLINGS,
+    Backbone,
+    FusedModel,
+    SignalModel,
+    build,
+    configure,
+    configure_fused,
+    is_spatial,
+    resolve,
+)
+from underlay.strategies.recipe import Recipe
+
+JOINT, LATE = "joint", "late"
+JOINT_TRUNK = "transformer"
+"""Where columns of several kinds stand on one trunk and the recipe names none."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One trunk and the columns that stand on it.
+
+    Args:
+        kind: Their modality; of the first, where they have several.
+        columns: Names.
+        backbone: The trunk.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    backbone: Backbone
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The trunks of a model.
+
+    Args:
+        branches: At least one; together they read every column of the schema.
+        fusion: What joins them; `joint` for a single trunk.
+    """
+
+    branches: tuple[Branch, ...]
+    fusion: str = JOINT
+
+    @property
+    def backbones(self) -> tuple[Backbone, ...]:
+        """The trunks."""
+        return tuple(branch.backbone for branch in self.branches)
+
+    @property
+    def name(self) -> str:
+        """Their names."""
+        return " + ".join(backbone.name for backbone in self.backbones)
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of each trained trunk's weights; None where all start from nothing."""
+        return " + ".join(backbone.digest for backbone in self.backbones if backbone.digest) or None
+
+    @property
+    def credit(self) -> str:
+        """Whose work they are."""
+        return "; ".join(dict.fromkeys(backbone.credit for backbone in self.backbones if backbone.credit))
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether any trunk was trained before."""
+        return any(backbone.weights is not None for backbone in self.backbones)
+
+    @property
+    def weights_bytes(self) -> int:
+        """Size of the trained weights, and some for each trunk from scratch."""
+        return sum(one.weights.stat().st_size if one.weights is not None else 32 << 20 for one in self.backbones)
+
+    @property
+    def cacheable(self) -> bool:
+        """Whether the outputs of lower layers can stand in for them: one trunk that keeps its positions."""
+        return len(self.branches) == 1 and not is_spatial(self.backbones[0].trunk["name"])
+
+    def backbone_of(self, column: str) -> Backbone:
+        """The trunk under a column."""
+        return next(branch.backbone for branch in self.branches if column in branch.columns)
+
+    def pooling(self, recipe: Recipe) -> str:
+        """The pooling the recipe names, or the one the first trunk was trained with."""
+        asked = recipe.model.pooling
+        return POOLINGS.full_name(self.backbones[0].pooling if asked == "auto" else asked)
+
+    def configure(self, modalities: Mapping[str, Modality], schema: Schema, recipe: Recipe) -> dict[str, Any]:
+        """The model as JSON data; see `models.configure`."""
+        outputs = {target.name: target.outputs for target in schema.targets}
+        shared: dict[str, Any] = {"outputs": outputs, "head": recipe.model.head, "dropout": recipe.model.dropout}
+        described = {name: modality.describe() for name, modality in modalities.items()}
+        if self.fusion == JOINT:
+            return configure(self.backbones[0], columns=described, pooling=self.pooling(recipe), **shared)
+        return configure_fused(
+            [(branch.backbone, {name: described[name] for name in branch.columns}) for branch in self.branches],
+            fusion=self.fusion,
+            branch_dropout=recipe.model.branch_dropout,
+            **shared,
+        )
+
+    def build(self, config: Mapping[str, Any], *, seed: int) -> SignalModel | FusedModel:
+        """The model with the trained weights in it."""
+        model = build(config, seed=seed)
+        parts = model.parts if isinstance(model, FusedModel) else [model]
+        for backbone, part in zip(self.backbones, parts, strict=True):
+            backbone.load(part)
+        return model
+
+
+def assemble(recipe: Recipe, schema: Schema) -> Assembly:
+    """Find the trunks that the recipe names, or those that suit the columns.
+
+    Columns of one modality share a trunk. Columns of several share one where the recipe names it (`model.trunk`) or
+    asks for it (`model.fusion: joint`); else each modality has its own and a fusion joins them.
+
+    Raises:
+        RecipeError: `model.branches` names a modality that no column has, or the fusion is unknown.
+        UnknownName: Nothing has the name of a trunk.
+    """
+    kinds = {column.name: MODALITIES.full_name(column.modality) for column in schema.columns}
+    groups: dict[str, list[str]] = {}
+    for name, kind in kinds.items():
+        groups.setdefault(kind.rpartition(".v")[0], []).append(name)
+    asked, chosen = recipe.model.fusion, dict(recipe.model.branches)
+    known = [JOINT, *(name.rpartition(".v")[0] for name in FUSIONS)]
+    if asked != "auto" and asked not in known:
+        raise RecipeError([f"model.fusion is {asked!r}; {nearest(asked, known)}"])
+    if stray := sorted(set(chosen) - set(groups)):
+        raise RecipeError([f"model.branches names {stray[0]!r}; the columns are read as {', '.join(groups)}"])
+    named = recipe.model.trunk != "auto"
+    fusion = asked if asked != "auto" else JOINT if named or len(groups) == 1 else LATE
+    if len(groups) == 1 or fusion == JOINT:
+        first = next(iter(groups))
+        default = MODALITIES[first].trunk if len(groups) == 1 else JOINT_TRUNK
+        trunk = recipe.model.trunk if named else chosen.get(first, default)
+        backbone = resolve(trunk, options=recipe.model.options)
+        return Assembly((Branch(first, tuple(kinds), backbone),))
+    return Assembly(
+        tuple(
+            Branch(kind, tuple(names), resolve(chosen.get(kind, MODALITIES[kind].trunk)))
+            for kind, names in groups.items()
+        ),
+        fusion,
+    )
