@@ -32,7 +32,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, *, causal: bool = False, d
         return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=causal)
     count, heads, length, _ = query.shape
     rows = max(1, _SCORES // max(1, heads * length * key.shape[2]))
-    parts = [part.split(rows) for part in (query, key, value)]
+    parts = [torch.split(part, rows) for part in (query, key, value)]
     with torch.autocast("cpu", enabled=False):  # it would take every softmax to fp32 and back
         seen = [_products(*part, causal=causal) for part in zip(*parts, strict=True)]
     return seen[0] if count <= rows else torch.cat(seen)
@@ -44,7 +44,8 @@ def _products(query: Tensor, key: Tensor, value: Tensor, *, causal: bool) -> Ten
     if causal:
         future = torch.ones(scores.shape[1:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(future, float("-inf"))
-    return torch.bmm(scores.softmax(-1), value.flatten(0, 1)).unflatten(0, query.shape[:2])
+    seen: Tensor = torch.bmm(scores.softmax(-1), value.flatten(0, 1))
+    return seen.view(*query.shape[:3], value.shape[-1])
 
 
 def _by_products(query: Tensor) -> bool:

@@ -1,7 +1,7 @@
 """What makes one vector of several branches: side by side, weighed against each other, or reading each other.
 
-A fusion gets `embedded [B, M, D]` and a mask `[B, M]`: the number of the branch each position comes from, 1 and up, and 0
-where a row has nothing there. What is 0 never counts.
+A fusion gets `embedded [B, M, D]` and a mask `[B, M]`: the number of the branch each position comes from, 1 and up, and
+0 where a row has nothing there. What is 0 never counts.
 """
 
 import torch

@@ -207,16 +207,14 @@ def _number(text: str) -> float | str:
         return text
 
 
+OWN_NAMES = ("objective", "columns", "options", "merge", "branches")
+"""Mappings whose keys the user names: one's own replace ours."""
+
+
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        replaced = key in (
-            "objective",
-            "columns",
-            "options",
-            "merge",
-            "branches",
-        )  # named by the user: one's own replace ours
+        replaced = key in OWN_NAMES
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and not replaced
         merged[key] = _merge(merged[key], value) if both else value
     return merged
