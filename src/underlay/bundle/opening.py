@@ -155,7 +155,7 @@ def _check_outputs(model: Any, schema: Schema) -> None:
     """The heads give one logit a label, for the targets of the schema in their order."""
     try:
         heads = [(head["target"], head["outputs"]) for head in model["heads"]]
-        branches = model["branches"] if "branches" in model else [model]
+        branches = model.get("branches", [model])
         columns = [stem["column"] for branch in branches for stem in branch["stems"]]
     except (KeyError, TypeError) as error:
         raise _refused(f"the model in {CONFIG} has no heads or stems as it should: {error!r}", "config_key") from error
