@@ -155,7 +155,7 @@ def _branch(
     trunk = {**backbone.trunk, "name": TRUNKS.full_name(backbone.trunk["name"]), "dropout": dropout}
     if is_spatial(trunk["name"]):
         picture = _picture(backbone, columns)
-        stems = [{"column": column, **picture, "dropout": dropout} for column in columns]
+        stems = [{"column": column, **picture} for column in columns]  # dropping pixels would blind a trained trunk
         trunk["size"] = [picture["height"], picture["breadth"]]
     else:
         stems = [
