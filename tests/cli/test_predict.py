@@ -112,6 +112,16 @@ def test_the_input_is_never_the_output(underlay, bundle, reviews):
     assert reviews.read_bytes() == before
 
 
+def test_a_file_that_is_there_is_replaced_only_when_asked(underlay, bundle, reviews, tmp_path):
+    (tmp_path / "kept.csv").write_text("mine\n", encoding="utf-8")
+    done = underlay("predict", str(bundle), str(reviews), "--out", "kept.csv")
+    assert done.returncode == 2
+    assert "--force" in done.stderr
+    assert (tmp_path / "kept.csv").read_text(encoding="utf-8") == "mine\n"
+    assert underlay("predict", str(bundle), str(reviews), "--out", "kept.csv", "--force").returncode == 0
+    assert len(rows_of(tmp_path / "kept.csv")) == len(rows_of(reviews))
+
+
 def test_an_input_that_has_a_column_named_prediction_is_refused_before_anything_is_hidden(underlay, bundle, tmp_path):
     (tmp_path / "in.csv").write_text("text,prediction\na,b\n", encoding="utf-8")
     done = underlay("predict", str(bundle), "in.csv", "--out", "out.csv")

@@ -16,7 +16,6 @@ class Linear(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.Linear(4, 3)
-        self.starts: list[int] = []
 
     def embed(self, inputs: Inputs) -> Tensor:
         return inputs["x"]["values"]
@@ -24,20 +23,19 @@ class Linear(nn.Module):
     def mask(self, inputs: Inputs) -> Tensor | None:
         return inputs["x"].get("mask")
 
-    def encode(self, embedded, mask=None, memory=None, *, start=0) -> Output:
-        self.starts.append(start)
+    def encode(self, embedded, mask=None, memory=None) -> Output:
         keep = torch.ones(embedded.shape[:2]) if mask is None else (mask > 0).float()
         features = (embedded * keep.unsqueeze(-1)).sum(1) / keep.sum(1, keepdim=True)
         return Output(embedded, features, {"label": self.head(features)}, mask)
 
 
-def step_at(number: int = 0, *, start: int = 0) -> Step:
+def step_at(number: int = 0) -> Step:
     torch.manual_seed(0)
     model = Linear()
     inputs = {"x": {"values": torch.randn(5, 2, 4), "mask": torch.tensor([[1, 0]] * 5)}}
     batch = Batch(inputs, {"label": torch.tensor([0, 1, 2, 1, -100])})
     embedded = model.embed(inputs).requires_grad_()
-    return Step(batch, embedded, model.encode(embedded, model.mask(inputs)), model, number, start)
+    return Step(batch, embedded, model.encode(embedded, model.mask(inputs)), model, number)
 
 
 def decay() -> LossTerm:
@@ -136,12 +134,6 @@ def test_rerun_sees_other_inputs_under_the_same_mask():
     torch.testing.assert_close(step.rerun(moved).output.logit(), step.output.logit())
     moved[:, 0] += 1.0
     assert not torch.allclose(step.rerun(moved).output.logit(), step.output.logit())
-
-
-def test_rerun_enters_the_trunk_where_the_step_did():
-    step = step_at(start=4)
-    step.rerun(step.embedded)
-    assert step.model.starts[-1] == 4
 
 
 def test_terms_that_look_across_rows_say_so():

@@ -1,6 +1,6 @@
 """Raw rows -> logits: encoded, batched by length under a budget, and put back in order."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ BATCH_POSITIONS = 8_192
 """Padded positions of a batch: enough to keep two cores busy, few enough to stay in cache."""
 
 BATCH_ROWS = 256
+
+Progress = Callable[[int, int], None]
 
 
 def count_rows(rows: Mapping[str, Sequence[Any]], columns: Sequence[str]) -> int:
@@ -35,7 +37,12 @@ def count_rows(rows: Mapping[str, Sequence[Any]], columns: Sequence[str]) -> int
 
 
 def run_rows(
-    rows: Mapping[str, Sequence[Any]], modalities: Mapping[str, Modality], backend: Backend, outputs: Mapping[str, int]
+    rows: Mapping[str, Sequence[Any]],
+    modalities: Mapping[str, Modality],
+    backend: Backend,
+    outputs: Mapping[str, int],
+    *,
+    progress: Progress = lambda done, total: None,
 ) -> tuple[dict[str, np.ndarray], dict[int, RowProblem]]:
     """Logits `[N, K]` by target, NaN where a row cannot be used, and why it cannot.
 
@@ -44,10 +51,12 @@ def run_rows(
         modalities: By column.
         backend: What computes.
         outputs: K by target.
+        progress: Called with (rows done, of all) after each batch.
     """
     count = count_rows(rows, list(modalities))
     logits = {target: np.full((count, width), np.nan, dtype=np.float32) for target, width in outputs.items()}
     problems: dict[int, RowProblem] = {}
+    done = 0
     for first in range(0, count, CHUNK):
         usable, encoded, found = _encode(rows, modalities, range(first, min(first + CHUNK, count)))
         problems |= found
@@ -58,6 +67,8 @@ def run_rows(
             }
             for target, values in backend.run(inputs).items():
                 logits[target][[usable[i] for i in batch]] = values
+            done += len(batch)
+            progress(done, count - len(problems))
     return logits, problems
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from underlay.bundle.answering import run_rows
+from underlay.bundle.answering import Progress, run_rows
 from underlay.bundle.backends import Backend
 from underlay.bundle.manifest import Manifest
 from underlay.bundle.rules import Rule
@@ -90,16 +90,17 @@ class Bundle:
     def _outputs(self) -> dict[str, int]:
         return {target.name: target.outputs for target in self.schema.targets}
 
-    def answer(self, rows: Mapping[str, Sequence[Any]]) -> Answers:
+    def answer(self, rows: Mapping[str, Sequence[Any]], *, progress: Progress = lambda done, total: None) -> Answers:
         """Logits, calibrated probabilities and decisions for raw rows: the one path from raw to answer.
 
         Args:
             rows: By column of the schema; further columns are ignored.
+            progress: Called with (rows done, of all).
 
         Raises:
             UsageError: A column is missing or shorter than another.
         """
-        logits, problems = run_rows(rows, self.modalities, self.backend, self._outputs)
+        logits, problems = run_rows(rows, self.modalities, self.backend, self._outputs, progress=progress)
         probabilities = {name: self.rules[name].probabilities(values) for name, values in logits.items()}
         predictions = {name: self.rules[name].decide(_defined(values)) for name, values in probabilities.items()}
         confidence = {name: self.rules[name].confidence(_defined(values)) for name, values in probabilities.items()}

@@ -33,7 +33,12 @@ def evaluate(
 
     with Terminal(quiet=quiet) as terminal:
         terminal(Event("phase", f"measuring {bundle} on {data}", {}))
-        found = measure(open_bundle(bundle), data, slice_by=slices or [])
+        found = measure(
+            open_bundle(bundle),
+            data,
+            slice_by=slices or [],
+            progress=lambda done, total: terminal(Event("progress", "answering", {"done": done, "total": total})),
+        )
         if found.problems:
             place, why = found.problems[0]
             terminal(Event("warning", f"{len(found.problems)} rows are in no figure; first: {place}: {why}", {}))

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from underlay.evaluate import Examination, Interval
     from underlay.strategies import FineTuned
 
+WIDE = 100
+"""Columns of a terminal that has room for the baselines' intervals; a narrower one leaves them to the report."""
+
 
 def summary(tuned: "FineTuned") -> dict[str, Any]:
     """The run for a program that reads stdout."""
@@ -58,12 +61,13 @@ def show_figures(one: "Examination") -> None:
     if not one.count:
         return
     title = f"{one.target}: {one.count:,} rows measured, 95 % intervals"
+    beside = spread if results().width >= WIDE else alone
     columns = ["", "this model", *(opponent.name for opponent in one.opponents)]
     rows = [
         [
             metric_of(name).title,
             spread(name, figure),
-            *(spread(name, opponent.metrics.get(name)) for opponent in one.opponents),
+            *(beside(name, opponent.metrics.get(name)) for opponent in one.opponents),
         ]
         for name, figure in one.metrics.items()
     ]
@@ -72,6 +76,13 @@ def show_figures(one: "Examination") -> None:
         if verdict(one.key, opponent.gap) != "better":
             word = "is better" if verdict(one.key, opponent.gap) == "worse" else "is not clearly beaten"
             results().print(f"mind: {opponent.name} {word} ({gap_text(one.key, opponent.gap)})", markup=False)
+
+
+def alone(name: str, figure: "Interval | None") -> str:
+    """A figure without its interval, or nothing."""
+    from underlay.evaluate.wording import figure as written
+
+    return "" if figure is None else written(name, figure.value)
 
 
 def spread(name: str, figure: "Interval | None") -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from underlay.cli.options import BundleFolder, Quiet
-from underlay.core import DataError, UsageError
+from underlay.core import DataError, OutputExists, UsageError
 
 if TYPE_CHECKING:
     from underlay.bundle import Bundle
@@ -27,11 +27,14 @@ def predict(
     ],
     out: Annotated[Path | None, typer.Option(help="File to write; its ending decides the format.")] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Add the probability of every label.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file that --out names.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Predict for the rows of a file, for JSONL on stdin, or for one value."""
     from underlay.bundle import open_bundle
 
+    if out is not None and out.exists() and not force and out.resolve() != Path(value).resolve():
+        raise OutputExists(f"{out} exists", "name another file or pass --force")
     opened = open_bundle(bundle)
     if value == "-":
         from underlay.cli.lines import predict_lines

@@ -29,12 +29,11 @@ class Step:
 
     Args:
         batch: The examples, as tensors on the model's device.
-        embedded: `model.embed(batch.inputs)`, the continuous input `[B, L, D]` every modality has;
-            or cached activations that enter at trunk layer `start`.
+        embedded: `model.embed(batch.inputs)`, the continuous input `[B, L, D]` every modality has; where lower layers
+            are cached, what comes out of them.
         output: `model.encode(embedded, model.mask(batch.inputs))`.
         model: The model being trained: penalties read its parameters, `rerun` calls it.
         number: Optimiser steps done so far.
-        start: The first trunk layer that runs on `embedded`; 0 unless activations are cached.
     """
 
     batch: Batch
@@ -42,12 +41,10 @@ class Step:
     output: Output
     model: Learner
     number: int
-    start: int = 0
 
     def rerun(self, embedded: Tensor) -> "Step":
         """The same step seen through other continuous inputs: one more forward pass."""
-        options = {"start": self.start} if self.start else {}
-        output = self.model.encode(embedded, self.model.mask(self.batch.inputs), **options)
+        output = self.model.encode(embedded, self.model.mask(self.batch.inputs))
         return replace(self, embedded=embedded, output=output)
 
 

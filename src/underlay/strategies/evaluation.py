@@ -1,6 +1,6 @@
 """A bundle on labelled data it has not seen: read as training read, answered by the bundle, measured."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +48,14 @@ class Evaluation:
         return {**whole, "rows": self.rows, "problems": len(self.problems), "unlabelled": self.unlabelled}
 
 
-def evaluate(bundle: Bundle, source: Any, *, slice_by: Sequence[str] = (), resamples: int = 1000) -> Evaluation:
+def evaluate(
+    bundle: Bundle,
+    source: Any,
+    *,
+    slice_by: Sequence[str] = (),
+    resamples: int = 1000,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
     """Measure `bundle` on labelled data.
 
     Args:
@@ -56,6 +63,7 @@ def evaluate(bundle: Bundle, source: Any, *, slice_by: Sequence[str] = (), resam
         source: As `fine_tune` reads it.
         slice_by: Columns whose values are measured apart.
         resamples: Of the intervals.
+        progress: Called with (rows answered, of all).
 
     Raises:
         MissingColumn: The data has not all columns of the bundle's schema.
@@ -67,7 +75,7 @@ def evaluate(bundle: Bundle, source: Any, *, slice_by: Sequence[str] = (), resam
         columns = {column.name: table.values(column.name) for column in bundle.schema.columns}
         truths = {target.name: encode_targets(table, target).values for target in bundle.schema.targets}
         by = {name: table.values(name) for name in slice_by}
-        answers = bundle.answer(columns)
+        answers = bundle.answer(columns, progress=progress)
         answered = np.ones(len(table), bool)
         answered[list(answers.problems)] = False
         if not answered.any():
