@@ -3,13 +3,14 @@
 import argparse
 from collections.abc import Callable, Mapping
 
-from benchmarks import chinese, few_shot, flop_rate, page, quality, speed_vs_trainer
+from benchmarks import chinese, few_shot, flop_rate, page, presets, quality, speed_vs_trainer
 from benchmarks.command import CommandFailed
 from benchmarks.datasets import DataAbsent
 
 SCRIPTS: Mapping[str, Callable[[list[str]], None]] = {
     "flop_rate": flop_rate.main,
     "few_shot": few_shot.main,
+    "presets": presets.main,
     "chinese": chinese.main,
     "speed_vs_trainer": speed_vs_trainer.main,
     "quality": quality.main,
