@@ -54,7 +54,8 @@ def make(stem="text.v1", variant=VARIANTS[0], pooling="mean", head="linear", *, 
 
 def test_every_entry_is_covered_here():
     assert set(SMALL) == {name for name in TRUNKS if not is_spatial(name)}
-    assert set(DESCRIBED) | PICTURES == set(STEMS)
+    ours = {name for name in STEMS if STEMS[name].__module__.startswith("underlay.")}  # a plug-in tests its own
+    assert set(DESCRIBED) | PICTURES == ours
 
 
 @pytest.mark.parametrize(("stem", "variant", "pooling", "head"), COMBINATIONS)

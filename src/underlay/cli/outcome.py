@@ -1,12 +1,13 @@
 """What a finished run shows: figures beside baselines, where things are, what to type next."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from underlay.cli.streams import results
 from underlay.cli.tables import put_table
+from underlay.core import stream
 
 if TYPE_CHECKING:
     from underlay.evaluate import Examination, Interval
@@ -115,5 +116,7 @@ def _only(by_target: Mapping[str, Any]) -> Any:
 
 
 def _example(tuned: "FineTuned") -> str:
-    columns: Sequence[Any] = tuned.bundle.schema.columns
-    return '"some text"' if len(columns) == 1 else "FILE"
+    """What `predict` can be given: a value where the only column holds strings that say all, else a file."""
+    modalities = list(tuned.bundle.modalities.values())
+    typed = len(modalities) == 1 and not modalities[0].files
+    return '"some text"' if typed and isinstance(modalities[0].probe(stream(0, "example")), str) else "FILE"
