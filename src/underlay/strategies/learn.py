@@ -96,7 +96,7 @@ def learn(
     model.eval()
     if recipe.train.probe and not checkpoints.begun:
         say.phase("probe", "fitting the head on the frozen model")
-        probe(model, rows[0], schema=schema, recipe=recipe, say=say)
+        probe(model, rows[0], schema=schema, recipe=recipe, say=say, accelerator=accelerator)
     with ranks.main_first():
         learner, train, validation = _views(model, (draw_from or rows[0], rows[1]), recipe, folder, say)
     settings = recipe.train
@@ -113,9 +113,13 @@ def learn(
     )
     sweep_tokens = max(settings.batch_tokens, 8192)
 
+    answered: list[tuple[list[float], dict[str, Tensor]]] = []
+
     def validate() -> tuple[list[float], dict[str, float]]:
         found = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens, device=accelerator.device)
-        return validation_score(schema, found.logits, _targets(validation))
+        score, record = validation_score(schema, found.logits, _targets(validation))
+        answered[:] = [(score, found.logits)]
+        return score, record
 
     say.phase("train", f"training on {len(rows[0]):,} rows, choosing by {len(rows[1]):,}")
     state = Loop(
@@ -134,7 +138,10 @@ def learn(
         say.warning(f"a damaged checkpoint was passed over: {refused}")
     model.to("cpu").eval()
     learner.eval()
-    logits = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens).logits
+    if answered and answered[0][0] == state.progress.best and accelerator.device.type == "cpu":
+        logits = answered[0][1]  # the last validation was the best: these very weights gave it
+    else:
+        logits = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens).logits
     return Learned(model, state, {target: values.numpy() for target, values in logits.items()})
 
 
@@ -152,16 +159,28 @@ def freeze(model: SignalModel | FusedModel, layers: int) -> None:
         parameter.requires_grad_(model.layer_of(name) >= layers)
 
 
-def probe(model: SignalModel | FusedModel, rows: EncodedRows, *, schema: Schema, recipe: Recipe, say: Say) -> None:
-    """Fit the heads alone on features of at most `PROBE_ROWS` rows, for fine-tuning to start from."""
+def probe(
+    model: SignalModel | FusedModel,
+    rows: EncodedRows,
+    *,
+    schema: Schema,
+    recipe: Recipe,
+    say: Say,
+    accelerator: Accelerator,
+) -> None:
+    """Fit the heads alone on features of at most `PROBE_ROWS` rows, for fine-tuning to start from.
+
+    The features come in the precision of the training: a start need not be exact.
+    """
     order = stream(recipe.seed, "probe").permutation(len(rows))[:PROBE_ROWS]
     chosen = rows.select(rows.rows[np.sort(order)])
-    found = sweep(
-        model,
-        chosen,
-        batch_tokens=8192,
-        progress=lambda done, total: say.progress("probe", done=done / total),
-    )
+    with accelerator.autocast():
+        found = sweep(
+            model,
+            chosen,
+            batch_tokens=8192,
+            progress=lambda done, total: say.progress("probe", done=done / total),
+        )
     batch = Batch({}, {name: torch.from_numpy(values) for name, values in _targets(chosen).items()})
     for target in schema.targets:
         term = build_objective(None, schema_targets=[target])
