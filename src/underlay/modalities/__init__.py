@@ -4,7 +4,11 @@
 'text.v1'
 """
 
+from underlay.modalities.audio import Audio as Audio
+from underlay.modalities.audio_options import AudioAugmentation as AudioAugmentation
+from underlay.modalities.audio_options import AudioOptions as AudioOptions
 from underlay.modalities.registry import MODALITIES as MODALITIES
+from underlay.modalities.table import Cells as Cells
 from underlay.modalities.text import Text as Text
 from underlay.modalities.text_normaliser import NEUTRAL as NEUTRAL
 from underlay.modalities.text_normaliser import normalise as normalise

@@ -3,13 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from underlay.core import DataError
 from underlay.modalities.text_options import TextOptions
 from underlay.modalities.text_tokenizer import Subwords, train_tokenizer
+
+T = TypeVar("T")
 
 SAMPLE = 20_000
 """Texts a tokenizer is trained on, drawn at random."""
@@ -88,18 +90,18 @@ def check_learned(learned: Mapping[str, Any], *, limit: int | None) -> None:
         raise ValueError("facts is no mapping")
 
 
-def reservoir(texts: Iterable[str], size: int, rng: np.random.Generator) -> tuple[list[str], int]:
-    """A uniform sample of `size` texts, and how many there were, in one pass.
+def reservoir(values: Iterable[T], size: int, rng: np.random.Generator) -> tuple[list[T], int]:
+    """A uniform sample of `size` values, and how many there were, in one pass.
 
     Source: Vitter, Random Sampling with a Reservoir, 1985, algorithm R.
     """
-    kept: list[str] = []
+    kept: list[T] = []
     count = 0
-    for count, text in enumerate(texts, start=1):
+    for count, value in enumerate(values, start=1):
         if len(kept) < size:
-            kept.append(text)
+            kept.append(value)
         elif (place := int(rng.integers(count))) < size:
-            kept[place] = text
+            kept[place] = value
     return kept, count
 
 

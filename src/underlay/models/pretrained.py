@@ -41,6 +41,17 @@ SCRATCH: Mapping[str, Mapping[str, Any]] = {
     },
     "convolution": {"width": 192, "depth": 2, "kernels": [3, 5, 7]},
     "recurrent": {"width": 192, "depth": 1},
+    "tabular": {
+        "name": "transformer",
+        "width": 96,
+        "depth": 3,
+        "heads": 4,
+        "inner": 192,
+        "norm": "pre",
+        "gated": True,
+        "final_norm": True,
+        "norm_eps": 1e-5,
+    },
 }
 """Trunks that start from nothing, with sizes that two cores train in minutes."""
 
@@ -52,7 +63,8 @@ def resolve(trunk: str, *, options: Mapping[str, Any] | None = None) -> Backbone
 
     Args:
         trunk: `minilm` (the packaged default), the path of a Hugging Face-style folder, `hf:OWNER/NAME`
-            (extra `hf`; `hf:OWNER/NAME@REVISION` pins it), or from scratch `transformer`, `convolution`, `recurrent`.
+            (extra `hf`; `hf:OWNER/NAME@REVISION` pins it), or from scratch `transformer`, `convolution`, `recurrent`,
+            `tabular`.
         options: Arguments of the trunk to change: any from scratch, `attention_dropout` for a trained one.
 
     Raises:
@@ -65,9 +77,8 @@ def resolve(trunk: str, *, options: Mapping[str, Any] | None = None) -> Backbone
     """
     changes = dict(options or {})
     if trunk in SCRATCH:
-        return Backbone(
-            trunk, {**SCRATCH[trunk], **changes, "name": TRUNKS.full_name(trunk)}, pooling=_POOLING.get(trunk, "mean")
-        )
+        kind = TRUNKS.full_name(str(SCRATCH[trunk].get("name", trunk)))
+        return Backbone(trunk, {**SCRATCH[trunk], **changes, "name": kind}, pooling=_POOLING.get(trunk, "mean"))
     if stray := sorted(set(changes) - {"attention_dropout"}):
         raise UsageError(f"the trained trunk {trunk!r} cannot change {stray}", "drop them, or train from scratch")
     if trunk == "minilm":

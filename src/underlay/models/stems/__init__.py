@@ -1,4 +1,6 @@
 """One stem a modality: inputs -> `[B, L, D]`."""
 
+from underlay.models.stems.audio import AudioStem as AudioStem
 from underlay.models.stems.picture import PictureStem as PictureStem
+from underlay.models.stems.table import TableStem as TableStem
 from underlay.models.stems.text import TextStem as TextStem
