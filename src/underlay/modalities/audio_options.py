@@ -1,0 +1,116 @@
+"""What a recipe may say about how recordings are read."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from underlay.core import RecipeError, nearest
+from underlay.modalities.audio_cut import RULES
+
+SPEECH_RATE = 16_000
+"""Hz that `auto` does not go beyond: what tells words and sounds apart lies below 8 kHz."""
+
+MOST_SECONDS = 300.0
+"""A window is never longer: attention and memory grow with it."""
+
+_RANGES = {"rate": (2_000, 48_000), "mels": (8, 256), "windows": (1, 64)}
+_ALIASES = {"head-tail": "centre"}
+"""Of `long`, as recipes write it for every kind of column."""
+
+
+@dataclass(frozen=True)
+class AudioAugmentation:
+    """What `augment` does to samples.
+
+    Args:
+        shift: Largest shift in time, share of the recording.
+        gain: Largest change of loudness, dB.
+        noise: Share of recordings that get noise, 10 to 40 dB below them.
+        mask: Longest stretch silenced, share of the recording.
+    """
+
+    shift: float = 0.1
+    gain: float = 6.0
+    noise: float = 0.5
+    mask: float = 0.1
+
+
+@dataclass(frozen=True)
+class AudioOptions:
+    """How recordings are read.
+
+    Args:
+        rate: Samples a second, or `auto`: the most common of the training files, at most 16 000.
+        seconds: Longest stretch read at once, or `auto`: the 0.99 quantile of the training recordings, at most 10.
+        long: Which stretch of a longer one: `centre`, `head`, or `windows` (several, each by itself).
+        windows: At most so many stretches where `long` is `windows`.
+        mels: Bands of the spectrogram.
+        picture: Whether a spectrogram of fixed size is made too, for a trunk that reads pictures.
+        max_length: Most positions of a stretch, or `auto`; four frames are a position.
+        augment: What training may do to a recording.
+
+    >>> AudioOptions.read({"rate": 8000}).rate
+    8000
+    """
+
+    rate: int | Literal["auto"] = "auto"
+    seconds: float | Literal["auto"] = "auto"
+    long: str = "centre"
+    windows: int = 8
+    mels: int = 64
+    picture: bool = False
+    max_length: int | Literal["auto"] = "auto"
+    augment: AudioAugmentation = field(default_factory=AudioAugmentation)
+
+    @classmethod
+    def read(cls, options: Mapping[str, Any]) -> "AudioOptions":
+        """The options from plain data, all problems at once.
+
+        Raises:
+            RecipeError: Unknown keys or values out of range.
+        """
+        augment = options.get("augment") or {}
+        if isinstance(augment, AudioAugmentation):
+            augment = asdict(augment)
+        if not isinstance(augment, Mapping):
+            raise RecipeError([f"audio.augment is {augment!r}; it must be a mapping"])
+        problems = _unknown(options, cls, "audio") + _unknown(augment, AudioAugmentation, "audio.augment")
+        if problems:
+            raise RecipeError(problems)
+        long = options.get("long", "centre")
+        chosen = cls(**{**options, "long": _ALIASES.get(str(long), long), "augment": AudioAugmentation(**augment)})
+        if problems := chosen._problems():
+            raise RecipeError(problems)
+        return chosen
+
+    def _problems(self) -> list[str]:
+        found = [
+            f"audio.{name} is {value!r}; it must be a whole number from {low} to {high}"
+            for name, (low, high) in _RANGES.items()
+            if (value := getattr(self, name)) != "auto" or name != "rate"
+            if type(value) is not int or not low <= value <= high
+        ]
+        if self.seconds != "auto" and not (_is_number(self.seconds) and 0.05 <= self.seconds <= MOST_SECONDS):
+            found.append(f"audio.seconds is {self.seconds!r}; it must be 0.05 to {MOST_SECONDS:g}, or auto")
+        if self.max_length != "auto" and (type(self.max_length) is not int or self.max_length < 2):
+            found.append(f"audio.max_length is {self.max_length!r}; it must be a whole number of at least 2, or auto")
+        if self.long not in RULES:
+            found.append(f"audio.long is {self.long!r}; it must be one of {', '.join(RULES)}")
+        if (picture := vars(self)["picture"]) not in (True, False):
+            found.append(f"audio.picture is {picture!r}; it must be true or false")
+        most = {"shift": 1.0, "gain": 60.0, "noise": 1.0, "mask": 1.0}
+        values = {name: getattr(self.augment, name) for name in most}
+        return found + [
+            f"audio.augment.{name} is {value!r}; it must be between 0 and {most[name]:g}"
+            for name, value in values.items()
+            if not (_is_number(value) and 0 <= value <= most[name])
+        ]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _unknown(options: Mapping[str, Any], record: type, where: str) -> list[str]:
+    known = [field.name for field in fields(record)]
+    return [f"{where} has no option {key!r}: {nearest(str(key), known)}" for key in options if key not in known]
