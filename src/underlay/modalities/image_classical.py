@@ -1,0 +1,82 @@
+"""What a linear model sees of a picture without a neural network: small pixels and the directions of edges."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from underlay.core import RowError
+from underlay.modalities.image_augmentation import GREY
+from underlay.modalities.image_decoding import decode
+from underlay.modalities.image_resizing import resize
+
+PIXELS = 12
+"""Side of the picture whose pixels are features."""
+
+EDGES = 32
+"""Side of the picture whose gradients are counted."""
+
+CELL, DIRECTIONS = 4, 9
+"""Dalal and Triggs: cells of a few pixels, nine directions of 20 degrees."""
+
+
+class PictureFeatures:
+    """A scikit-learn transformer, raw values -> `[N, F]`; what is no picture gives zeros.
+
+    Source: Dalal and Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005; blocks of two cells.
+    """
+
+    def fit(self, values: Sequence[Any], truth: Any = None) -> "PictureFeatures":
+        """Learn nothing."""
+        return self
+
+    def transform(self, values: Iterable[Any]) -> np.ndarray:
+        """Features of each value, float32 `[N, F]`."""
+        return np.stack([_features(value) for value in values])
+
+    def fit_transform(self, values: Iterable[Any], truth: Any = None) -> np.ndarray:
+        """As `transform`."""
+        return self.transform(values)
+
+
+def classical() -> Any:
+    """An unfitted pipeline: pixels and gradients, each with mean 0 and variance 1, rows of length 1."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import Normalizer, StandardScaler
+
+    return make_pipeline(PictureFeatures(), StandardScaler(), Normalizer())
+
+
+def _features(value: Any) -> np.ndarray:
+    try:
+        pixels = decode(value, near=2 * EDGES)
+    except RowError:
+        pixels = np.zeros((1, 1, 3), np.uint8)
+    small = resize(pixels, PIXELS).astype(np.float32).ravel() / 255
+    return np.concatenate([small, gradients(resize(pixels, EDGES).astype(np.float32) @ GREY)])
+
+
+def gradients(grey: np.ndarray) -> np.ndarray:
+    """Histograms of the directions of edges, float32, each block of 2 x 2 cells of length 1 (or 0).
+
+    Args:
+        grey: `[S, S]`, S a multiple of 4.
+
+    >>> bool(gradients(np.zeros((32, 32), np.float32)).any())
+    False
+    """
+    down, right = np.gradient(np.sqrt(np.maximum(grey, 0)))
+    strength, angle = np.hypot(down, right), np.arctan2(down, right) % np.pi
+    place = angle / np.pi * DIRECTIONS
+    lower = place.astype(int) % DIRECTIONS
+    share = place - np.floor(place)
+    cells = len(grey) // CELL
+    counts = np.zeros((cells, cells, DIRECTIONS), np.float32)
+    rows, columns = (index // CELL for index in np.indices(grey.shape))
+    np.add.at(counts, (rows, columns, lower), strength * (1 - share))
+    np.add.at(counts, (rows, columns, (lower + 1) % DIRECTIONS), strength * share)
+    blocks = np.concatenate([counts[:-1, :-1], counts[1:, :-1], counts[:-1, 1:], counts[1:, 1:]], axis=2)
+    length = np.linalg.norm(blocks, axis=2, keepdims=True)
+    # edges weaker than a grey level or two are noise, and dividing would make them as loud as any
+    normed: np.ndarray = (blocks / (length + 1.0)).astype(np.float32)
+    return normed.ravel()

@@ -1,0 +1,118 @@
+"""What a picture modality learns: a size, the colours, and what a person should hear."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from underlay.core import DataError, RowError
+from underlay.modalities.image_decoding import decode, size_of
+from underlay.modalities.image_options import ImageOptions
+from underlay.modalities.image_resizing import choose_patch, choose_size
+from underlay.modalities.text_fit import reservoir
+
+SAMPLE = 1_000
+"""Pictures that are looked at, drawn at random: colours are then known to a grey level."""
+
+NEAR = 64
+"""Colour statistics are taken at about this side."""
+
+COLOURLESS = 6
+"""Grey levels: channels that differ less, nearly everywhere, are those of a grey picture after compression."""
+
+LARGEST = 1024
+
+
+def fit_pictures(values: Iterable[Any], rng: np.random.Generator, options: ImageOptions) -> dict[str, Any]:
+    """What was learned, JSON data.
+
+    Args:
+        values: Raw training values, read once.
+        rng: Draws the sample that is looked at.
+        options: What the recipe and the trunk say.
+
+    Raises:
+        DataError: No value is a picture.
+    """
+    sample, rows = reservoir(values, SAMPLE, rng)
+    sides, aspects, means, squares, grey, last = [], [], [], [], 0, ""
+    for value in sample:
+        try:
+            height, width, _ = size_of(value)
+            pixels = decode(value, near=NEAR).astype(np.float64) / 255
+        except RowError as error:
+            last = str(error)
+            continue
+        sides.append(float(np.sqrt(height * width)))
+        aspects.append(width / height)
+        means.append(pixels.mean((0, 1)))
+        squares.append((pixels**2).mean((0, 1)))
+        apart = pixels.max(2) - pixels.min(2)
+        grey += bool(np.quantile(apart, 0.98) * 255 <= COLOURLESS)
+    if not sides:
+        raise DataError(
+            f"no row holds a picture: {last or 'there are no rows'}",
+            "name the column that does: --image COLUMN",
+            code="no_image",
+        )
+    mean = np.mean(means, axis=0)
+    std = np.sqrt(np.maximum(np.mean(squares, axis=0) - mean**2, 1e-4))  # a blank data set still divides
+    size, why = choose_size(sides, least=options.least, most=options.most)
+    if options.size != "auto":
+        size, why = options.size, "asked for"
+    colours = {"mean": mean.round(5).tolist(), "std": std.round(5).tolist(), "grey": round(grey / len(sides), 4)}
+    facts = {
+        "size": size,
+        "why": why,
+        "side": round(float(np.median(sides)), 1),
+        "aspect": round(float(np.median(aspects)), 3),
+        "grey": colours["grey"],
+        "unreadable": len(sample) - len(sides),
+        "warnings": _warnings(np.array(aspects), options),
+    }
+    return {"size": size, "patch": _patch(size, options), "rows": rows, "colours": colours, "facts": facts}
+
+
+def check_learned(learned: Mapping[str, Any], options: ImageOptions) -> None:
+    """Hold what a file says was learned against what `fit_pictures` could have learned.
+
+    Raises:
+        ValueError: It could not.
+    """
+    if set(learned) != {"size", "patch", "rows", "colours", "facts"}:
+        raise ValueError(f"learned has {sorted(learned)}")
+    size, patch, rows, colours = (learned[key] for key in ("size", "patch", "rows", "colours"))
+    whole = all(type(one) is int for one in (size, patch, rows))
+    if not whole or not 1 <= patch <= size <= LARGEST or size % patch or rows < 0:
+        raise ValueError(f"size is {size!r}, patch {patch!r}, rows {rows!r}")
+    if options.size not in ("auto", size) or options.patch not in ("auto", patch):
+        raise ValueError(f"size {size} and patch {patch} are not those that were asked for")
+    if set(colours) != {"mean", "std", "grey"}:
+        raise ValueError(f"colours has {sorted(colours)}")
+    numbers = [*colours["mean"], *colours["std"], colours["grey"]]
+    if len(numbers) != 7 or not all(type(one) in (int, float) and 0 <= one <= 1 for one in numbers):
+        raise ValueError(f"colours are {colours!r:.200}")
+    if min(colours["std"]) <= 0 or not isinstance(learned["facts"], dict):
+        raise ValueError("a channel has no spread, or facts is no mapping")
+
+
+def _patch(size: int, options: ImageOptions) -> int:
+    if options.patch == "auto":
+        return choose_patch(size)
+    if size % options.patch:
+        raise DataError(
+            f"patches of {options.patch} do not fit into pictures of {size} x {size} pixels",
+            f"set model.read: {{image: {{size: {-(-size // options.patch) * options.patch}}}}}",
+            code="image_patch",
+        )
+    return options.patch
+
+
+def _warnings(aspects: np.ndarray, options: ImageOptions) -> list[str]:
+    long = float(np.mean((aspects > 2) | (aspects < 0.5)))
+    if long <= 0.25 or options.fit == "pad":
+        return []
+    lost = "loses their ends" if options.fit == "crop" else "distorts them"
+    share = f"{long:.0%}".replace("%", " %")
+    found = f"{share} of the pictures are more than twice as long as broad, and fit = {options.fit} {lost}"
+    return [f"{found}; model.read: {{image: {{fit: pad}}}} keeps them whole"]
