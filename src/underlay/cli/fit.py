@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from underlay.cli.options import DATA_HELP, Json, Quiet, Targets, Texts
+from underlay.cli.options import DATA_HELP, Json, Quiet, Tables, Targets, Texts, input_columns
 from underlay.core import UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def fit(
     data: Annotated[str, typer.Argument(help=DATA_HELP, metavar="DATA")] = "",
     target: Targets = None,
     text: Texts = None,
+    table: Tables = None,
     image: Annotated[list[str] | None, typer.Option(help="Image column.", hidden=True)] = None,
     audio: Annotated[list[str] | None, typer.Option(help="Audio column.", hidden=True)] = None,
     series: Annotated[list[str] | None, typer.Option(help="Time series column.", hidden=True)] = None,
@@ -74,11 +75,11 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Fine-tune a model on labelled data, measure it, and write it as a bundle."""
-    modalities = {"text": text, "image": image, "audio": audio, "series": series, "events": events}
+    modalities = {"text": text, "table": table, "image": image, "audio": audio, "series": series, "events": events}
     flags = {
         "seed": seed,
         "data.target": target,
-        "data.columns": _columns(modalities) or None,
+        "data.columns": input_columns(modalities) or None,
         "data.strict": strict or None,
         "model.trunk": trunk,
         "train.time_limit": None if time_limit is None else seconds(time_limit),
@@ -142,10 +143,6 @@ def _recipe(file: Path | None, preset: Preset | None, overrides: list[str], flag
 
     given = [f"{key}={dumps(value, ensure_ascii=False)}" for key, value in flags.items() if value is not None]
     return Recipe.load(file, preset=preset.value if preset else None, overrides=[*overrides, *given])
-
-
-def _columns(modalities: Mapping[str, list[str] | None]) -> dict[str, str]:
-    return {column: modality for modality, columns in modalities.items() for column in columns or []}
 
 
 def seconds(text: str) -> float:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from underlay.core import Column, DataError, MissingColumn, Schema, UsageError
 from underlay.data.profile import INPUT_NAMES, Profile, profile
+from underlay.data.remaining import EVERY, take_remaining, why_not
 from underlay.data.table import Table
 from underlay.data.tasks import describe_target, infer_target
 
@@ -38,7 +40,7 @@ def infer_schema(
     Args:
         table: The training data.
         targets: Columns to predict.
-        columns: Input column -> modality.
+        columns: Input column -> modality; under `*`, that of all other columns of numbers and categories.
         task: Of all targets: `binary`, `multiclass`, `multilabel` or `regression`.
         group: Column whose rows stay in one split.
         time: Column to split by time.
@@ -55,7 +57,8 @@ def infer_schema(
     >>> infer_schema(table).schema.target.labels
     ('no', 'yes')
     """
-    named = [*targets, *(columns or {}), *filter(None, (group, time, weight)), *extra]
+    inputs = [name for name in columns or {} if name != EVERY]
+    named = [*targets, *inputs, *filter(None, (group, time, weight)), *extra]
     for name in named:
         table.column(name)
     _require_distinct_roles(targets, columns or {})
@@ -65,19 +68,19 @@ def infer_schema(
         )
     free = {name: profile(table, name) for name in table.columns if name not in named}
     target_names = tuple(targets) or (_guess_target(table, free),)
-    inputs = dict(columns or {}) or _guess_inputs(
-        table, {name: found for name, found in free.items() if name not in target_names}
-    )
+    left = {name: found for name, found in free.items() if name not in target_names}
+    chosen, notes = take_remaining(table, columns or {}, left)
+    chosen = chosen or _guess_inputs(table, left)
     found = tuple(infer_target(table, name, task=task) for name in target_names)
     schema = Schema(
-        tuple(Column(name, modality) for name, modality in inputs.items()),
+        tuple(Column(name, modality) for name, modality in chosen.items()),
         found,
         group=group,
         time=time,
         weight=weight,
         extra=tuple(extra),
     )
-    return Inference(schema, _notes(table, schema))
+    return Inference(schema, (*_notes(table, schema), *notes))
 
 
 def _require_distinct_roles(targets: Sequence[str], columns: Mapping[str, str]) -> None:
@@ -123,11 +126,13 @@ def _guess_inputs(table: Table, free: Mapping[str, Profile]) -> dict[str, str]:
         return chosen
     if not chosen:
         _refuse_empty(table, free, INPUT_NAMES["text"])
-        raise MissingColumn("the input (pass --text COLUMN)", "text", table.columns)
-    first, second = list(chosen.items())[:2]
+        cells = [name for name, found in free.items() if not why_not(table, name, found)]
+        other = f", or --table '*' for {len(cells)} columns of numbers and categories" if cells else ""
+        raise MissingColumn(f"the input (pass --text COLUMN{other})", "text", table.columns)
+    flags = [f"--{modality} {quote(name)}" for name, modality in chosen.items()]
     raise UsageError(
         f"{_count(len(chosen))} columns could be the input: {', '.join(map(repr, chosen))}",
-        f"pass --{first[1]} {first[0]} or --{second[1]} {second[0]}, or both",
+        f"pass {' or '.join(flags)}, or {'both' if len(flags) == 2 else 'several of them'}",
         code="ambiguous_input",
     )
 

@@ -47,23 +47,24 @@ class Profile:
 
 def profile(table: Table, name: str) -> Profile:
     """Look at up to 20 000 rows spread over the column."""
-    column = _sampled(table.column(name))
+    column = sampled(table.column(name))
     if _is_series(column.type):
         return Profile(empty=False, modality="series", label_like=False)
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
         labels = pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type)
-        return Profile(empty=False, modality=None, label_like=labels and not _is_id(name))
+        return Profile(empty=False, modality=None, label_like=labels and not is_key(name))
     cells = [cell for cell in label_strings(column).to_pylist() if cell is not None and cell.strip() not in MISSING]
     if not cells:
         return Profile(empty=True, modality=None, label_like=False)
     distinct = len(set(cells))
-    strings = _is_text(column.type) and not _is_id(name)
+    strings = _is_text(column.type) and not is_key(name)
     medium = _medium(name, cells) if strings else None
     repeats = 1 < distinct <= max(2, len(cells) // 2) and distinct <= _LABELS
-    return Profile(False, medium, repeats and medium != "text" and not _is_id(name), strings)
+    return Profile(False, medium, repeats and medium != "text" and not is_key(name), strings)
 
 
-def _sampled(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def sampled(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """At most 20 000 rows spread over a column."""
     if len(column) <= _ROWS:
         return column
     rows = np.linspace(0, len(column) - 1, _ROWS).astype(np.int64)
@@ -82,7 +83,12 @@ def _is_series(kind: pa.DataType) -> bool:
     return False
 
 
-def _is_id(name: str) -> bool:
+def is_key(name: str) -> bool:
+    """Whether a column of this name identifies rows.
+
+    >>> [is_key(name) for name in ("id", "customer_id", "width")]
+    [True, True, False]
+    """
     lowered = name.strip().lower()
     return lowered in _ID_NAMES or lowered.endswith(("_id", " id", "_key")) or not lowered
 

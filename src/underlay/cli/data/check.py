@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from underlay.cli.options import Data, Json, Quiet, Targets, Texts
+from underlay.cli.options import Data, Json, Quiet, Tables, Targets, Texts, input_columns
 from underlay.core import DataError
 
 
@@ -15,6 +15,7 @@ def check(
     data: Data,
     target: Targets = None,
     text: Texts = None,
+    table: Tables = None,
     test: Annotated[str | None, typer.Option(metavar="DATA", help="Test data to look for leakage into.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 on a warning too.")] = False,
     json: Json = False,
@@ -31,7 +32,7 @@ def check(
     from underlay.strategies.checks import check_data
     from underlay.strategies.listening import Say
 
-    columns = dict.fromkeys(text or [], "text") or None
+    columns = input_columns({"text": text, "table": table}) or None
     wanted = {"data.target": target, "data.columns": columns}
     recipe = Recipe.load(overrides=[f"{key}={to_json.dumps(value)}" for key, value in wanted.items()])
     with Terminal(quiet=quiet) as terminal, tempfile.TemporaryDirectory(prefix="underlay-") as cache:
