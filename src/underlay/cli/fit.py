@@ -43,7 +43,7 @@ def fit(
     text: Texts = None,
     table: Tables = None,
     image: Annotated[list[str] | None, typer.Option(help="Image column.", hidden=True)] = None,
-    audio: Annotated[list[str] | None, typer.Option(help="Audio column.", hidden=True)] = None,
+    audio: Annotated[list[str] | None, typer.Option(help="Column of recordings; repeat for several.")] = None,
     series: Annotated[list[str] | None, typer.Option(help="Time series column.", hidden=True)] = None,
     events: Annotated[list[str] | None, typer.Option(help="Event column.", hidden=True)] = None,
     test: Annotated[str | None, typer.Option(help="Measure on this data instead of a part of DATA.")] = None,

@@ -40,7 +40,7 @@ def predict(
         from underlay.cli.lines import predict_lines
 
         bad = predict_lines(opened, out=out, scores=scores)
-    elif is_data(value):
+    elif is_data(value) and not names_cell(opened, value):
         from underlay.cli.files import predict_file
 
         bad = predict_file(opened, value, out=out, scores=scores, quiet=quiet)
@@ -62,6 +62,12 @@ def is_data(text: str) -> bool:
     """
     named = NAMED.fullmatch(text) or (DATA_ENDINGS.search(text) and not re.search(r"\s", text))
     return bool(named) or os.path.exists(text)  # Path.exists raises on a text too long for a path
+
+
+def names_cell(bundle: "Bundle", text: str) -> bool:
+    """Whether INPUT is a file that is one value: a recording or a picture for a bundle that reads nothing else."""
+    modalities = list(bundle.modalities.values())
+    return len(modalities) == 1 and modalities[0].files and os.path.isfile(text) and not DATA_ENDINGS.search(text)
 
 
 def _predict_value(bundle: "Bundle", value: str, *, out: Path | None, scores: bool) -> int:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from underlay.core import DataError
 from underlay.data.files import digest_of, require_safe
-from underlay.data.profile import AUDIO_ENDINGS, IMAGE_ENDINGS
+from underlay.data.media import AUDIO_ENDINGS, IMAGE_ENDINGS
 from underlay.data.table import Table
 
 _KINDS = {

@@ -1,16 +1,13 @@
 """What one column looks like, from a bounded number of its rows."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
 
+from underlay.data.media import column_medium, is_bytes, medium_of_path
 from underlay.data.table import Table, label_strings, taken
 from underlay.data.targets import MISSING
-
-IMAGE_ENDINGS = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"))
-AUDIO_ENDINGS = frozenset((".wav", ".flac", ".ogg", ".mp3"))
 
 INPUT_NAMES = {
     "text": frozenset(
@@ -47,10 +44,12 @@ class Profile:
 
 def profile(table: Table, name: str) -> Profile:
     """Look at up to 20 000 rows spread over the column."""
+    if (medium := column_medium(table.column(name))) is not None:
+        return Profile(empty=False, modality=medium, label_like=False)
     column = sampled(table.column(name))
     if _is_series(column.type):
         return Profile(empty=False, modality="series", label_like=False)
-    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+    if pa.types.is_nested(column.type) or is_bytes(column.type):
         labels = pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type)
         return Profile(empty=False, modality=None, label_like=labels and not is_key(name))
     cells = [cell for cell in label_strings(column).to_pylist() if cell is not None and cell.strip() not in MISSING]
@@ -94,11 +93,9 @@ def is_key(name: str) -> bool:
 
 
 def _medium(name: str, cells: list[str]) -> str | None:
-    endings = {PurePosixPath(cell).suffix.lower() for cell in cells}
-    if endings <= IMAGE_ENDINGS:
-        return "image"
-    if endings <= AUDIO_ENDINGS:
-        return "audio"
+    media = {medium_of_path(cell) for cell in cells}
+    if len(media) == 1 and None not in media:
+        return media.pop()
     named = name.strip().lower() in INPUT_NAMES["text"]
     return "text" if named or _reads_like_text(cells) else None
 
