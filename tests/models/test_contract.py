@@ -12,6 +12,7 @@ SMALL = {
     "transformer.v1": {"width": 12, "depth": 2, "heads": 2, "inner": 20},
     "convolution.v1": {"width": 12, "depth": 2, "kernels": [3, 5]},
     "recurrent.v1": {"width": 12, "depth": 2},
+    "conformer.v1": {"width": 12, "depth": 2, "heads": 2, "inner": 20, "kernel": 5},
 }
 VARIANTS = [
     ("transformer.v1", {}),
@@ -20,8 +21,12 @@ VARIANTS = [
     ("convolution.v1", {}),
     ("recurrent.v1", {}),
     ("recurrent.v1", {"cell": "lstm"}),
+    ("conformer.v1", {}),
 ]
-DESCRIBED = {"text.v1": {"name": "text.v1", "vocabulary": 40, "padding": 0, "limit": 16}}
+DESCRIBED = {
+    "text.v1": {"name": "text.v1", "vocabulary": 40, "padding": 0, "limit": 16},
+    "audio.v1": {"name": "audio.v1", "mels": 8, "stride": 4, "channels": 6, "limit": 16},
+}
 PICTURES = {"picture.v1"}  # of spatial trunks: see test_spatial.py
 COMBINATIONS = list(product(DESCRIBED, VARIANTS, POOLINGS, HEADS))
 
@@ -37,6 +42,24 @@ def text(rows, length=None):
     return {"text": {"ids": ids, "mask": mask}}
 
 
+def audio(rows, length=None):
+    """The same rows as frames: four an id but three of the last of a segment, and a position between segments."""
+    mask = torch.zeros(len(rows), 4 * (length or max(sum(map(len, row)) + len(row) - 1 for row in rows)))
+    frames = torch.full((*mask.shape, 8), 9.0)  # what stands at padding must not matter
+    for number, row in enumerate(rows):
+        place = 0
+        for part, segment in enumerate(row, start=1):
+            for at, token in enumerate(segment):
+                count = 4 if at < len(segment) - 1 else 3
+                places = slice(place + 4 * at, place + 4 * at + count)
+                generator = torch.Generator().manual_seed(token)
+                frames[number, places] = torch.randn(4, 8, generator=generator)[:count]
+                mask[number, places] = part
+            place += 4 * len(segment) + 4
+    return {"text": {"frames": frames, "mask": mask.long()}}
+
+
+INPUTS = {"text.v1": text, "audio.v1": audio}
 ROWS = [[[5, 6, 7, 8]], [[9, 10], [11, 12, 13]], [[14]], [[15, 16, 17, 18, 19, 20, 21]], [[9, 10]]]
 
 
@@ -62,9 +85,9 @@ def test_every_entry_is_covered_here():
 def test_a_row_gives_the_same_alone_and_among_others_and_under_more_padding(stem, variant, pooling, head):
     model = make(stem, variant, pooling, head)
     with torch.no_grad():
-        together = model(text(ROWS)).logits["label"]
-        wider = model(text(ROWS, length=16)).logits["label"]
-        alone = torch.cat([model(text([row])).logits["label"] for row in ROWS])
+        together = model(INPUTS[stem](ROWS)).logits["label"]
+        wider = model(INPUTS[stem](ROWS, length=16)).logits["label"]
+        alone = torch.cat([model(INPUTS[stem]([row])).logits["label"] for row in ROWS])
     torch.testing.assert_close(together, alone, rtol=0, atol=2e-5)
     torch.testing.assert_close(together, wider, rtol=0, atol=2e-5)
     assert together.std(dim=0).min() > 1e-3  # it does look at its input
@@ -73,7 +96,7 @@ def test_a_row_gives_the_same_alone_and_among_others_and_under_more_padding(stem
 @pytest.mark.parametrize(("stem", "variant", "pooling", "head"), COMBINATIONS)
 def test_every_parameter_learns_and_every_state_comes_back(stem, variant, pooling, head):
     model = make(stem, variant, pooling, head).train()
-    model(text(ROWS)).logits["label"].square().sum().backward()
+    model(INPUTS[stem](ROWS)).logits["label"].square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
@@ -81,7 +104,7 @@ def test_every_parameter_learns_and_every_state_comes_back(stem, variant, poolin
     again.load_state_dict(model.state_dict())
     model.eval()
     with torch.no_grad():
-        assert torch.equal(again(text(ROWS)).logits["label"], model(text(ROWS)).logits["label"])
+        assert torch.equal(again(INPUTS[stem](ROWS)).logits["label"], model(INPUTS[stem](ROWS)).logits["label"])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
