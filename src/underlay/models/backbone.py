@@ -12,9 +12,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from underlay.core import CheckpointRefused
+from underlay.models.efficientnet_weights import EFFICIENTNET
 from underlay.models.families import FAMILIES
+from underlay.models.family import Naming
 from underlay.models.model import SignalModel
 from underlay.models.registries import STEMS
+
+NAMINGS: Mapping[str, Naming] = {**FAMILIES, "efficientnet": EFFICIENTNET}
+"""By the family of a checkpoint."""
 
 _CONFIG_BYTES = 1 << 20
 """A config.json larger than this is none."""
@@ -58,14 +63,12 @@ class Backbone:
         Raises:
             CheckpointRefused: The file is damaged, has other names or shapes, or holds NaN or infinite values.
         """
-        if self.weights is None or self.stem is None or self.family is None:
+        if self.weights is None or self.family is None:
             return
-        tensors = FAMILIES[self.family].rename(
-            _read_tensors(self.weights), depth=self.trunk["depth"], padding=self.stem["padding"]
-        )
-        kind = STEMS[self.stem["name"]]
-        stems = [name for name, stem in model.stems.items() if isinstance(stem, kind)]
-        model.trained = frozenset(column for column in model.columns if isinstance(model.stem(column), kind))
+        tensors = NAMINGS[self.family].rename(_read_tensors(self.weights), trunk=self.trunk, stem=self.stem)
+        kinds = () if self.stem is None else (STEMS[self.stem["name"]],)
+        stems = [name for name, stem in model.stems.items() if isinstance(stem, kinds)]
+        model.trained = frozenset(column for column in model.columns if isinstance(model.stem(column), kinds))
         trunk_names = {name for name, _ in model.trunk.named_parameters()}
         parameters = dict(model.named_parameters())
         with torch.no_grad():

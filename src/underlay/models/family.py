@@ -6,7 +6,7 @@ and no setting ever names code.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -122,27 +122,62 @@ class Family:
                 code="config_key",
             )
 
-    def rename(self, tensors: Mapping[str, Tensor], *, depth: int, padding: int) -> dict[str, Tensor]:
+    def rename(
+        self, tensors: Mapping[str, Tensor], *, trunk: Mapping[str, Any], stem: Mapping[str, Any] | None
+    ) -> dict[str, Tensor]:
         """Our tensors by our names (`words.weight`, `layers.0.attention.qkv.weight`).
 
         Raises:
             CheckpointRefused: A tensor is missing, or one is left that nothing here reads.
         """
         plain = {_modern(name.removeprefix(self.prefix)): tensor for name, tensor in tensors.items()}
-        sources = self.sources(depth, self.first_place(padding))
-        missing = sorted({name for names, _ in sources.values() for name in names} - set(plain))
-        used = {name for names, _ in sources.values() for name in names}
-        stray = [name for name in plain if name not in used and not self._is_skipped(name)]
-        if missing or stray:
-            raise CheckpointRefused(
-                f"the weights do not fit config.json: missing {missing[:5]}, not expected {sorted(stray)[:5]}",
-                "take config.json and model.safetensors from one checkpoint",
-                code="weights_names",
-            )
-        return {ours: make(*(plain[name] for name in names)).float() for ours, (names, make) in sources.items()}
+        padding = 0 if stem is None else stem.get("padding", 0)
+        return taken(plain, self.sources(trunk["depth"], self.first_place(padding)), skipped=self._is_skipped)
 
     def _is_skipped(self, name: str) -> bool:
         return name.startswith(self.skipped) or name.endswith((".attn.bias", ".attn.masked_bias"))
+
+
+class Naming(Protocol):
+    """How the names in a file of weights map to ours."""
+
+    def rename(
+        self, tensors: Mapping[str, Tensor], *, trunk: Mapping[str, Any], stem: Mapping[str, Any] | None
+    ) -> dict[str, Tensor]:
+        """Our tensors by our names.
+
+        Args:
+            tensors: By their names.
+            trunk: Arguments of the trunk.
+            stem: Arguments of the stem that was trained with it, if one was.
+
+        Raises:
+            CheckpointRefused: A tensor is missing, or one is left that nothing here reads.
+        """
+        ...
+
+
+def taken(tensors: Mapping[str, Tensor], sources: Sources, *, skipped: Callable[[str], bool]) -> dict[str, Tensor]:
+    """Our tensors, each made of theirs.
+
+    Args:
+        tensors: By their names.
+        sources: Where each of ours comes from.
+        skipped: Whether a name may be left over.
+
+    Raises:
+        CheckpointRefused: A tensor is missing, or one is left that nothing here reads.
+    """
+    used = {name for names, _ in sources.values() for name in names}
+    missing = sorted(used - set(tensors))
+    stray = [name for name in tensors if name not in used and not skipped(name)]
+    if missing or stray:
+        raise CheckpointRefused(
+            f"the weights do not fit config.json: missing {missing[:5]}, not expected {sorted(stray)[:5]}",
+            "take config.json and model.safetensors from one checkpoint",
+            code="weights_names",
+        )
+    return {ours: make(*(tensors[name] for name in names)).float() for ours, (names, make) in sources.items()}
 
 
 def _is_number(value: Any, name: str) -> bool:

@@ -1,0 +1,91 @@
+"""Patches of a picture to vectors."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from underlay.models.dropout import Dropout
+from underlay.models.initial import OwnParameters
+from underlay.models.linear import Linear
+from underlay.models.registries import STEMS
+
+LARGEST = 4096
+"""Pixels a side; no picture that a trunk here reads is larger."""
+
+
+@STEMS("image.v1")
+class ImageStem(OwnParameters):
+    """Each patch projected to D, a class token before them, learned positions, normalisation, dropout.
+
+    Bytes become -1 to 1, as in ViT's own training.
+
+    Args:
+        height: H, a multiple of `patch`.
+        breadth: W, likewise.
+        patch: Pixels a side of a patch.
+        width: D.
+        class_token: Whether a learned vector stands before the patches.
+        positions: Places with learned positions, the class token included; 0: none (the trunk is ordered by itself).
+        norm_eps: Added to the variance; None: no normalisation (ViT).
+        dropout: After normalisation.
+
+    >>> stem = ImageStem(height=8, breadth=12, patch=4, width=5, positions=6)
+    >>> stem({"pixels": torch.zeros(2, 8, 12, 3, dtype=torch.uint8)}).shape
+    torch.Size([2, 6, 5])
+
+    Source: Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021, eq. 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        height: int,
+        breadth: int,
+        patch: int,
+        width: int,
+        class_token: bool = False,
+        positions: int = 0,
+        norm_eps: float | None = 1e-6,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if not all(1 <= patch <= side <= LARGEST and side % patch == 0 for side in (height, breadth)):
+            raise ValueError(f"patches of {patch} do not fill a picture of {height} x {breadth}")
+        self.length = height // patch * (breadth // patch) + class_token
+        if positions not in (0, self.length):
+            raise ValueError(f"there are {self.length} places and {positions} positions")
+        self.height, self.breadth, self.patch, self.width = height, breadth, patch, width
+        self.patches = Linear(3 * patch * patch, width)
+        self.token = nn.Parameter(torch.empty(width)) if class_token else None
+        self.places = nn.Embedding(positions, width) if positions else None
+        self.norm = nn.LayerNorm(width, eps=norm_eps) if norm_eps is not None else None
+        self.dropout = Dropout(dropout)
+
+    def forward(self, arrays: Mapping[str, Tensor]) -> Tensor:
+        """Embed `pixels`, uint8 `[B, H, W, 3]`."""
+        pixels = arrays["pixels"]
+        if tuple(pixels.shape[1:]) != (self.height, self.breadth, 3):
+            raise ValueError(f"pixels are {list(pixels.shape[1:])}; this stem reads {[self.height, self.breadth, 3]}")
+        values = pixels.to(self.patches.weight.dtype) / 127.5 - 1
+        patches = F.pixel_unshuffle(values.permute(0, 3, 1, 2), self.patch)  # [B, 3 * P * P, H / P, W / P]
+        embedded: Tensor = self.patches(patches.flatten(2).transpose(1, 2).flatten(0, 1)).unflatten(
+            0, (len(pixels), -1)
+        )
+        if self.token is not None:
+            embedded = torch.cat([self.token.expand(len(embedded), 1, -1), embedded], dim=1)
+        if self.places is not None:
+            embedded = embedded + self.places.weight
+        if self.norm is not None:
+            embedded = self.norm(embedded)
+        dropped: Tensor = self.dropout(embedded)
+        return dropped
+
+    def mask(self, arrays: Mapping[str, Tensor]) -> None:
+        """Nothing is padded."""
+        return
+
+    def size(self, arrays: Mapping[str, Tensor]) -> tuple[int, int]:
+        """`(B, L)`."""
+        return len(arrays["pixels"]), self.length
