@@ -57,8 +57,10 @@ def make_golden(bundle: Bundle, *, seed: int) -> bytes:
     rng = stream(seed, "golden")
     labels = sum(len(target.labels) for target in bundle.schema.targets)
     wanted = min(max(PROBES, 8 * labels), MOST_PROBES)
+    drawn = [_probe(bundle, rng) for _ in range(wanted)]
     # A set of probes would lose their order; a dict keeps it and drops doubles.
-    probes = list({repr(probe): probe for probe in (_probe(bundle, rng) for _ in range(wanted))}.values())
+    probes = list({repr(probe): probe for probe in drawn}.values())
+    probes += drawn[: LEAST - len(probes)] if len(probes) < LEAST else []  # a column of two categories has few
     answers = _answer(bundle, probes)
     chosen = _choose(bundle, probes, answers)
     header = {"machine": machine_fingerprint(), "unreached": _unreached(bundle, answers, chosen)}

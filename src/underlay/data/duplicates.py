@@ -9,6 +9,7 @@ Source: Broder, On the resemblance and containment of documents, 1997 (bottom-k 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import combinations
 from typing import Any
 
@@ -46,12 +47,24 @@ class Prints:
 
 
 def row_fingerprint(values: Sequence[Any], fingerprints: Sequence[Fingerprint]) -> np.ndarray:
-    """One fingerprint for the values of several columns; the order of the columns counts."""
+    """One fingerprint for the values of several columns; the order of the columns counts.
+
+    Values too short to be nearly anything (numbers, categories) count together as one: two rows of a table that share
+    most of their cells are two rows.
+    """
     parts = [np.asarray(of(value), np.uint64) for of, value in zip(fingerprints, values, strict=True)]
     if len(parts) == 1:
         return parts[0]
     salted = [part * np.uint64(2 * at + 1) for at, part in enumerate(parts)]
-    return np.unique(np.concatenate(salted))
+    long = [part for part in salted if len(part) >= _SHORTEST]
+    short = [part for part in salted if 0 < len(part) < _SHORTEST]
+    together = [np.array([_hashed(short)], np.uint64)] if short else []
+    return np.unique(np.concatenate([*long, *together])) if long or together else np.zeros(0, np.uint64)
+
+
+def _hashed(parts: Sequence[np.ndarray]) -> int:
+    joined = np.concatenate(parts).tobytes()
+    return int.from_bytes(blake2b(joined, digest_size=8).digest(), "little")
 
 
 def prints(fingerprints: Iterable[np.ndarray]) -> Prints:

@@ -76,7 +76,11 @@ def why_not(table: Table, name: str, found: Profile) -> str:
 
 def _counts_rows(numbers: Sequence[float], cells: int) -> bool:
     """Whether they count up by one from row to row, as an index does."""
-    return len(numbers) == cells > 2 and all(after - before == 1 for before, after in pairwise(numbers))
+    return (
+        len(numbers) == cells > 2
+        and numbers[0].is_integer()
+        and all(after - before == 1 for before, after in pairwise(numbers))
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -120,13 +120,11 @@ class Cells:
     def facts(self) -> Mapping[str, Any]:
         """What `fit` found: `kind`, share `missing`, its range or number of categories, and `warnings`."""
         learned = self._fitted
-        ends = (learned.scale.knots[0], learned.scale.knots[-1]) if self._numeric else None
         found: dict[str, Any] = {"kind": learned.kind, "missing": learned.missing}
-        found |= (
-            {"least": ends[0], "most": ends[1]}
-            if ends
-            else {"categories": len(learned.categories), "other": learned.other}
-        )
+        if self._numeric:
+            found |= {"least": learned.ends[0], "most": learned.ends[1]}
+        else:
+            found |= {"categories": len(learned.categories), "other": learned.other}
         return {**found, "warnings": warnings(learned)}
 
     def notices(self, value: Any) -> tuple[str, ...]:
@@ -140,8 +138,8 @@ class Cells:
             return ("missing",)
         if number is None:
             return ("unseen_category",) if category == OTHER else ()
-        knots = self.learned.scale.knots
-        return () if knots[0] <= number <= knots[-1] else ("out_of_range",)
+        least, most = self.learned.ends
+        return () if least <= number <= most else ("out_of_range",)
 
     def augment(self, value: Any, rng: np.random.Generator) -> Any:
         """A number moved by about a fiftieth of the distance between the quartiles; other cells as they are."""
@@ -217,10 +215,10 @@ class Cells:
             if set(settings) != {"options", "learned"}:
                 raise ValueError(f"it has the keys {sorted(settings)}")
             scale = Scale(**{name: tuple(values) for name, values in settings["learned"].pop("scale").items()})
+            least, most = settings["learned"].pop("ends")
             names = tuple(settings["learned"].pop("categories"))
-            cells = cls(
-                TableOptions.read(settings["options"]), Learned(scale=scale, categories=names, **settings["learned"])
-            )
+            learned = Learned(scale=scale, categories=names, ends=(least, most), **settings["learned"])
+            cells = cls(TableOptions.read(settings["options"]), learned)
             check_learned(cells.learned)
             cells.encode(None)
         except (AttributeError, LookupError, TypeError, ValueError, UsageError) as error:

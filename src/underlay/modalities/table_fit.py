@@ -24,6 +24,9 @@ MOSTLY = 0.9
 KNOTS = 256
 """Places at which the scale is known; between two of them it is straight."""
 
+LARGEST = 1e150
+"""Of larger numbers not even the squares are finite."""
+
 ENDS = 1e-3
 """Ranks below and above which the scale goes no further out: 3.1 standard deviations."""
 
@@ -50,21 +53,27 @@ class Scale:
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> "Scale":
-        """The scale of a sample; infinite numbers are left out.
+        """The scale of a sample; numbers beyond 1e150 are left out.
+
+        Knots lie at equal distances of score, closest together in rank where numbers are rare. Beyond the outermost
+        ranks every number has the score of the innermost of them, so that no outlier stretches the last piece.
 
         Source: Gorishniy et al., Revisiting Deep Learning Models for Tabular Data, NeurIPS 2021, section 4.2: the
         quantile transformation to a normal distribution.
         """
         found = np.asarray(numbers, np.float64)
-        values, counts = np.unique(found[np.isfinite(found)], return_counts=True)
+        values, counts = np.unique(found[np.abs(found) < LARGEST], return_counts=True)
         if not len(values):
             return cls((0.0,), (0.0,))
         ranks = (np.cumsum(counts) - counts / 2) / counts.sum()  # of equal numbers, the middle
         chosen = np.arange(len(values))
         if len(values) > KNOTS:
-            chosen = np.unique(np.searchsorted(ranks, np.linspace(ranks[0], ranks[-1], KNOTS)).clip(0, len(values) - 1))
-        scores = [NormalDist().inv_cdf(float(min(max(rank, ENDS), 1 - ENDS))) for rank in ranks[chosen]]
-        return cls(*_rising(values[chosen].tolist(), scores))
+            ends = NormalDist().inv_cdf(1 - ENDS)
+            wanted = [NormalDist().cdf(score) for score in np.linspace(-ends, ends, KNOTS)]
+            chosen = np.unique(np.searchsorted(ranks, wanted).clip(0, len(values) - 1))
+        scores = np.array([NormalDist().inv_cdf(float(rank)) for rank in ranks[chosen].clip(ENDS, 1 - ENDS)])
+        first, last = int((scores == scores[0]).sum()) - 1, len(scores) - int((scores == scores[-1]).sum())
+        return cls(tuple(values[chosen][first : last + 1].tolist()), tuple(scores[first : last + 1].tolist()))
 
     def __call__(self, numbers: Any) -> np.ndarray:
         """Scores of numbers, float64 of their shape."""
@@ -94,16 +103,6 @@ class Scale:
         return [float(edge) for edge in np.unique(np.round(wanted, 6))]
 
 
-def _rising(values: list[float], scores: list[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Both without the inner knots whose score is that of the ends: the ends' own number keeps it."""
-    kept = [
-        at
-        for at, score in enumerate(scores)
-        if at == 0 or (score > scores[0] and (score < scores[-1] or at == len(scores) - 1))
-    ]
-    return tuple(values[at] for at in kept), tuple(scores[at] for at in kept)
-
-
 @dataclass(frozen=True)
 class Learned:
     """What `fit` found.
@@ -112,6 +111,7 @@ class Learned:
         kind: `number`, `date` or `category`; empty before `fit`.
         scale: Of numbers and dates.
         whole: All numbers were whole.
+        ends: The least and the largest number.
         categories: Known ones, the most frequent first.
         missing: Share of the cells that say nothing.
         other: Share of the cells whose category is too rare.
@@ -122,6 +122,7 @@ class Learned:
     kind: str = ""
     scale: Scale = field(default_factory=Scale)
     whole: bool = False
+    ends: tuple[float, float] = (0.0, 0.0)
     categories: tuple[str, ...] = ()
     missing: float = 0.0
     other: float = 0.0
@@ -161,7 +162,8 @@ def fit_table(values: Iterable[Any], rng: np.random.Generator, *, options: Table
         raise DataError(f"no row holds a {kind}", "name another column, or read it otherwise", code="no_cell")
     whole = all(math.isinf(number) or number.is_integer() for number in numbers)
     strange = 1 - len(numbers) / len(said)
-    return Learned(kind, Scale.of(numbers), whole, missing=missing, strange=strange, rows=rows)
+    ends = (max(min(numbers), -LARGEST), min(max(numbers), LARGEST))
+    return Learned(kind, Scale.of(numbers), whole, ends, missing=missing, strange=strange, rows=rows)
 
 
 def kind_of(values: Sequence[Any]) -> str:
@@ -199,11 +201,13 @@ def check_learned(learned: Learned) -> None:
         ValueError: It could not.
     """
     knots, scores = np.asarray(learned.scale.knots, np.float64), np.asarray(learned.scale.scores, np.float64)
-    rising = all(np.isfinite(side).all() and (np.diff(side) > 0).all() for side in (knots, scores))
+    rising = all((np.abs(side) < LARGEST).all() and (np.diff(side) > 0).all() for side in (knots, scores))
     if learned.kind not in KINDS:
         raise ValueError(f"kind is {learned.kind!r}")
     if learned.kind != CATEGORY and not (len(knots) == len(scores) >= 1 and rising):
         raise ValueError("the scale does not rise")
+    if not -LARGEST <= learned.ends[0] <= learned.ends[1] <= LARGEST:
+        raise ValueError(f"the ends are {learned.ends}")
     names: tuple[Any, ...] = learned.categories
     if len(set(names)) != len(names) or not all(isinstance(name, str) for name in names):
         raise ValueError("categories are no distinct strings")
