@@ -60,9 +60,10 @@ def shaped(
         level = mean + std * (rng.normal(0.5, 0.7) + 0.3 * (walk - walk.mean()))
         envelope = np.exp(0.5 * np.interp(hertz, centres, np.clip(level, -23, 8)))
         burst = np.fft.irfft(envelope * np.fft.rfft(_excitation(rng, count, rate)), n=count)
-        start, stop = np.sort(rng.uniform(0, count, 2)).astype(int)
+        length = int(count * rng.uniform(0.2, 1.0))
+        start = int(rng.integers(count - length + 1))
         shape = np.zeros(count)
-        shape[start : stop + 1] = np.hanning(stop + 1 - start + 2)[1:-1]
+        shape[start : start + length] = np.hanning(length + 2)[1:-1]
         sound += burst * shape
     return np.clip(sound, -1, 1).astype(np.float32)
 

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -134,7 +135,7 @@ def _source(value: Any) -> _Samples | BinaryIO:
 
 def _of_mapping(value: Mapping[str, Any]) -> _Samples | BinaryIO:
     rate = value.get("sampling_rate")
-    if rate is not None and (isinstance(rate, bool) or not float(rate).is_integer()):
+    if rate is not None and not (isinstance(rate, Real) and float(rate).is_integer()):
         raise RowError(f"sampling_rate is {rate!r}", "give a whole number of Hz", code="rate")
     if value.get("array") is not None:
         if rate is None:
