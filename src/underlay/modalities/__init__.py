@@ -11,6 +11,9 @@ from underlay.modalities.image import Image as Image
 from underlay.modalities.image_options import ImageAugmentation as ImageAugmentation
 from underlay.modalities.image_options import ImageOptions as ImageOptions
 from underlay.modalities.registry import MODALITIES as MODALITIES
+from underlay.modalities.series import Series as Series
+from underlay.modalities.series_options import SeriesAugmentation as SeriesAugmentation
+from underlay.modalities.series_options import SeriesOptions as SeriesOptions
 from underlay.modalities.table import Cells as Cells
 from underlay.modalities.text import Text as Text
 from underlay.modalities.text_normaliser import NEUTRAL as NEUTRAL

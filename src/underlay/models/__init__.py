@@ -17,4 +17,5 @@ from underlay.models.registries import HEADS as HEADS
 from underlay.models.registries import POOLINGS as POOLINGS
 from underlay.models.registries import STEMS as STEMS
 from underlay.models.registries import TRUNKS as TRUNKS
+from underlay.models.registries import is_fixed as is_fixed
 from underlay.models.registries import is_spatial as is_spatial

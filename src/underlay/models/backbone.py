@@ -42,6 +42,7 @@ class Backbone:
         pooling: The pooling that suits it, where the recipe names none.
         learning_rate: The peak rate that suits it, where the recipe names none; None: by its width.
         suggests: Modality -> options that suit it (`{"image": {"size": 160}}`); the recipe's own come first.
+        steps: Optimiser steps it needs from nothing, however few the rows; None: those that the passes over them give.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Backbone:
     pooling: str = "mean"
     learning_rate: float | None = None
     suggests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    steps: int | None = None
 
     def load(self, model: SignalModel) -> None:
         """Copy the trained weights into the trunk and into every stem of the same kind; from scratch: nothing.

@@ -15,7 +15,7 @@ from underlay.models.fused import FusedModel
 from underlay.models.fusions import FUSIONS
 from underlay.models.initial import initialise
 from underlay.models.model import SignalModel
-from underlay.models.registries import HEADS, POOLINGS, STEMS, TRUNKS, is_spatial
+from underlay.models.registries import HEADS, POOLINGS, STEMS, TRUNKS, is_fixed, is_spatial
 
 BRANCH = {"stems": list, "trunk": dict, "pooling": dict}
 """Parts of a model without heads."""
@@ -157,12 +157,29 @@ def _branch(
         picture = _picture(backbone, columns)
         stems = [{"column": column, **picture} for column in columns]  # dropping pixels would blind a trained trunk
         trunk["size"] = [picture["height"], picture["breadth"]]
+    elif is_fixed(trunk["name"]):
+        trunk["width"] = _count(backbone, columns)
+        column, described = next(iter(columns.items()))
+        stem = {"name": STEMS.full_name(described["name"]), "count": trunk["width"], "width": trunk["width"]}
+        stems = [{"column": column, **stem, "dropout": dropout}]
     else:
         stems = [
             {"column": column, **_stem(backbone, column, described), "dropout": dropout}
             for column, described in columns.items()
         ]
     return {"stems": stems, "trunk": trunk, "pooling": {"name": POOLINGS.full_name(pooling)}}
+
+
+def _count(backbone: Backbone, columns: Mapping[str, Mapping[str, Any]]) -> int:
+    """How many features the only column of a fixed trunk has."""
+    column, described = next(iter(columns.items()))
+    if len(columns) > 1 or "count" not in described:
+        raise UsageError(
+            f"the trunk {backbone.name} stands on computed features of one column; it was given {list(columns)} "
+            f"({column!r} is {described['name']})",
+            "choose a trunk that reads any signal: transformer, convolution, recurrent",
+        )
+    return int(described["count"])
 
 
 def _picture(backbone: Backbone, columns: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from underlay.core import CheckpointRefused, MissingExtra, ServiceAway, UnknownN
 from underlay.core.wheels import Archive, fetch_members, sha256_of
 from underlay.models.backbone import Backbone, open_checkpoint
 from underlay.models.conversion import as_safetensors
-from underlay.models.registries import TRUNKS
+from underlay.models.registries import TRUNKS, is_fixed
 from underlay.models.trunks.efficientnet import LITE0
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -62,6 +62,8 @@ SCRATCH: Mapping[str, Mapping[str, Any]] = {
     "convolution": {"width": 192, "depth": 2, "kernels": [3, 5, 7]},
     "recurrent": {"width": 192, "depth": 1},
     "conformer": {"width": 128, "depth": 3, "heads": 4, "inner": 256, "kernel": 15},
+    "inception": {"width": 64, "depth": 2, "kernels": [9, 19, 39]},
+    "minirocket": {"name": "identity", "width": 9996},
     "resnet": {"name": "residual", "width": 128, "stages": [[2, 32], [2, 64], [2, 128]]},
     "tabular": {
         "name": "transformer",
@@ -81,6 +83,12 @@ _POOLING = {"convolution": "max", "recurrent": "attention"}
 _SUGGESTS: Mapping[str, Mapping[str, Any]] = {"resnet": {"image": {"most": 64}}}
 """Trunk from scratch -> modality -> options that suit it."""
 
+_STEPS = {"inception": 600}
+"""Optimiser steps a trunk from scratch needs, however few the rows."""
+
+FIXED_RATE = 1e-5
+"""Of a head on fixed features, which the probe has fitted already: what is left to learn is little."""
+
 
 def resolve(trunk: str, *, options: Mapping[str, Any] | None = None) -> Backbone:
     """Find a trunk by name.
@@ -88,7 +96,7 @@ def resolve(trunk: str, *, options: Mapping[str, Any] | None = None) -> Backbone
     Args:
         trunk: `minilm` or `efficientnet-lite0` (the packaged ones), the path of a Hugging Face-style folder,
             `hf:OWNER/NAME` (extra `hf`; `hf:OWNER/NAME@REVISION` pins it), or from scratch `transformer`,
-            `convolution`, `recurrent`, `tabular`, `resnet`.
+            `convolution`, `recurrent`, `inception`, `tabular`, `resnet`, and `minirocket`, which has nothing to learn.
         options: Arguments of the trunk to change: any from scratch, `attention_dropout` for a trained one.
 
     Raises:
@@ -102,11 +110,14 @@ def resolve(trunk: str, *, options: Mapping[str, Any] | None = None) -> Backbone
     changes = dict(options or {})
     if trunk in SCRATCH:
         kind = TRUNKS.full_name(str(SCRATCH[trunk].get("name", trunk)))
+        if is_fixed(kind):
+            return _fixed(trunk, {**SCRATCH[trunk], **changes, "name": kind})
         return Backbone(
             trunk,
             {**SCRATCH[trunk], **changes, "name": kind},
             pooling=_POOLING.get(trunk, "mean"),
             suggests=_SUGGESTS.get(trunk, {}),
+            steps=_STEPS.get(trunk),
         )
     if stray := sorted(set(changes) - {"attention_dropout"}):
         raise UsageError(f"the trained trunk {trunk!r} cannot change {stray}", "drop them, or train from scratch")
@@ -116,6 +127,11 @@ def resolve(trunk: str, *, options: Mapping[str, Any] | None = None) -> Backbone
     if not folder.is_dir():
         raise UnknownName("trunk or folder", trunk, [*PACKAGED, *SCRATCH, "hf:OWNER/NAME"])
     return _folder(folder, trunk, changes)
+
+
+def _fixed(name: str, trunk: Mapping[str, Any]) -> Backbone:
+    """Nothing to train: the modality computes as many features as the trunk is wide."""
+    return Backbone(name, trunk, learning_rate=FIXED_RATE, suggests={"series": {"kernels": trunk["width"]}})
 
 
 def _minilm(changes: Mapping[str, Any]) -> Backbone:

@@ -67,6 +67,11 @@ def is_spatial(name: str) -> bool:
     return bool(getattr(TRUNKS[name], "spatial", False))
 
 
+def is_fixed(name: str) -> bool:
+    """Whether the trunk of this name has nothing to learn and takes its width from the features it stands on."""
+    return bool(getattr(TRUNKS[name], "fixed", False))
+
+
 def check_sizes(*, width: int, depth: int) -> None:
     """Refuse sizes no trunk has; the layers of one with a billion would be made one by one.
 

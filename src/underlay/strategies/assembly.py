@@ -15,6 +15,7 @@ from underlay.models import (
     build,
     configure,
     configure_fused,
+    is_fixed,
     is_spatial,
     resolve,
 )
@@ -76,6 +77,16 @@ class Assembly:
     def pretrained(self) -> bool:
         """Whether any trunk was trained before."""
         return any(backbone.weights is not None for backbone in self.backbones)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing learns but the heads."""
+        return all(is_fixed(backbone.trunk["name"]) for backbone in self.backbones)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps that its trunks ask for; 0 where passes over the rows are enough."""
+        return max(backbone.steps or 0 for backbone in self.backbones)
 
     @property
     def weights_bytes(self) -> int:
@@ -143,14 +154,20 @@ def assemble(recipe: Recipe, schema: Schema) -> Assembly:
     fusion = asked if asked != "auto" else JOINT if named or len(groups) == 1 else LATE
     if len(groups) == 1 or fusion == JOINT:
         first = next(iter(groups))
-        default = MODALITIES[first].trunk if len(groups) == 1 else JOINT_TRUNK
+        default = _default(first, columns=len(kinds)) if len(groups) == 1 else JOINT_TRUNK
         trunk = recipe.model.trunk if named else chosen.get(first, default)
         backbone = resolve(trunk, options=recipe.model.options)
         return Assembly((Branch(first, tuple(kinds), backbone),))
     return Assembly(
         tuple(
-            Branch(kind, tuple(names), resolve(chosen.get(kind, MODALITIES[kind].trunk)))
+            Branch(kind, tuple(names), resolve(chosen.get(kind, _default(kind, columns=len(names)))))
             for kind, names in groups.items()
         ),
         fusion,
     )
+
+
+def _default(kind: str, *, columns: int) -> str:
+    """The trunk that suits a modality; `shared`, where that one reads a single column and there are several."""
+    modality = MODALITIES[kind]
+    return str(getattr(modality, "shared", modality.trunk) if columns > 1 else modality.trunk)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from underlay.bundle import Bundle, open_bundle
-from underlay.core import Listener, Modality
+from underlay.core import Listener, Modality, Rows
 from underlay.evaluate import ReportData
 from underlay.objectives import Objective, build_objective
 from underlay.strategies import prepare
@@ -23,7 +23,7 @@ from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Measured, read_report, release
 from underlay.strategies.resolve import device_of, resolve_recipe
 from underlay.strategies.run_folder import RunFolder
-from underlay.train import AugmentedRows, BatchMap, Callback, EncodedRows, Ranks, run_lock
+from underlay.train import AugmentedRows, BatchMap, Callback, EncodedRows, Ranks, RepeatedRows, run_lock
 
 
 @dataclass(frozen=True)
@@ -206,11 +206,11 @@ def _resolved(
     )
 
 
-def _drawn(recipe: Recipe, data: prepare.Prepared, rows: EncodedRows) -> AugmentedRows | None:
-    """What batches are drawn from where the recipe asks for augmentation."""
-    if recipe.train.augment == 0:
-        return None
-    return AugmentedRows(rows, data.table.values, recipe.train.augment)
+def _drawn(recipe: Recipe, data: prepare.Prepared, rows: EncodedRows) -> Rows | None:
+    """What batches are drawn from where the recipe asks for augmentation, or for each row more than once."""
+    drawn = None if recipe.train.augment == 0 else AugmentedRows(rows, data.table.values, recipe.train.augment)
+    times = int(recipe.train.repeat)
+    return drawn if times == 1 else RepeatedRows(drawn or rows, times)
 
 
 def _bytes_needed(assembly: Assembly, recipe: Recipe, rows: Iterable[EncodedRows]) -> int:

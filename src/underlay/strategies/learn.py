@@ -16,7 +16,7 @@ from underlay.models import FusedModel, SignalModel
 from underlay.objectives import Objective, Step, build_objective
 from underlay.strategies.listening import Say
 from underlay.strategies.recipe import Recipe
-from underlay.strategies.resolve import PROBE_ROWS
+from underlay.strategies.resolve import FIXED_ROWS, PROBE_ROWS
 from underlay.strategies.validation import validation_score
 from underlay.train import (
     OPTIMIZERS,
@@ -170,9 +170,13 @@ def probe(
 ) -> None:
     """Fit the heads alone on features of at most `PROBE_ROWS` rows, for fine-tuning to start from.
 
+    Where nothing below the heads learns, this is all the fitting there is, and up to `FIXED_ROWS` take part.
+
     The features come in the precision of the training: a start need not be exact.
     """
-    order = stream(recipe.seed, "probe").permutation(len(rows))[:PROBE_ROWS]
+    learned_below = any(model.layer_of(name) <= model.depth for name, _ in model.named_parameters())
+    most = PROBE_ROWS if learned_below else FIXED_ROWS
+    order = stream(recipe.seed, "probe").permutation(len(rows))[:most]
     chosen = rows.select(rows.rows[np.sort(order)])
     with accelerator.autocast():
         found = sweep(
@@ -227,7 +231,7 @@ def _plan(recipe: Recipe) -> Plan:
         schedule=settings.schedule,
         warmup=settings.warmup,
         clip=settings.clip,
-        early_stopping=settings.early_stopping,
+        early_stopping=int(settings.early_stopping),
         checkpoint_every=settings.checkpoint_every,
         nan_retries=settings.nan_retries,
         time_limit=settings.time_limit,

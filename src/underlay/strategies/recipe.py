@@ -79,7 +79,8 @@ class TrainRecipe(Section):
     cache: Auto | bool = Field("auto", description="keep the frozen layers' outputs on disk")
     probe: Auto | bool = Field("auto", description="fit the head alone first (LP-FT)")
     augment: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.0, description="share of rows changed in an epoch")
-    early_stopping: Annotated[int, Field(ge=0)] = Field(2, description="validations without gain; 0: never stop")
+    repeat: Auto | Annotated[int, Field(ge=1)] = Field("auto", description="times a row is drawn in an epoch")
+    early_stopping: Auto | Annotated[int, Field(ge=0)] = Field("auto", description="validations without gain; 0: never")
     checkpoint_every: Annotated[int, Field(ge=0)] = Field(200, description="optimiser steps; 0: at ends of epochs")
     nan_retries: Annotated[int, Field(ge=0)] = Field(1, description="returns to the last checkpoint on a NaN loss")
     precision: Auto | Literal["fp32", "bf16", "fp16"] = Field(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from underlay.core import Schema
+from underlay.models import is_fixed
 from underlay.objectives import default_objective
 from underlay.strategies.assembly import JOINT, Assembly
 from underlay.strategies.recipe import Recipe
@@ -21,11 +22,17 @@ SCRATCH_RATE = 1e-3
 PROBE_ROWS = 2048
 """The probe gives the head a start; more rows than these change it little and cost time."""
 
+FIXED_ROWS = 20_000
+"""The same where the head is all there is: 10,000 features of so many rows take 800 MB."""
+
 EPOCHS, MOST_EPOCHS = 3, 12
 """Three passes are enough for a pretrained trunk on thousands of rows; beyond twelve it learns the rows by heart."""
 
 FEWEST_STEPS = 150
 """Below these, warm-up and cool-down leave no time between them."""
+
+PATIENCE = 2
+"""Validations without a gain that a fine-tuned trunk is given."""
 
 CACHE_BYTES = 4 << 30
 """Cached activations beyond this cost more disk than the layers below cost time."""
@@ -58,13 +65,15 @@ def resolve_recipe(
         processes: That share this machine's cores.
     """
     train, pretrained = recipe.train, assembly.pretrained
-    freeze = _freeze(recipe, pretrained, device)
+    freeze, epochs = _freeze(recipe, pretrained, device), _epochs(recipe, assembly, len(lengths))
     choices: dict[str, Any] = {
         "learning_rate": _rate(recipe, assembly),
         "freeze": freeze,
         "cache": _cache(recipe, assembly, lengths, freeze),
-        "probe": pretrained if train.probe == "auto" else train.probe,
-        "epochs": _epochs(recipe, len(lengths)),
+        "probe": pretrained or assembly.fixed if train.probe == "auto" else train.probe,
+        "epochs": epochs,
+        "repeat": _repeat(recipe, assembly, len(lengths), epochs),
+        "early_stopping": _patience(recipe, assembly),
         "threads": max(1, len(os.sched_getaffinity(0)) // processes) if train.threads == "auto" else train.threads,
         "optimizer": OPTIMIZERS.full_name(train.optimizer),
         "schedule": SCHEDULES.full_name(train.schedule),
@@ -98,17 +107,35 @@ def _rate(recipe: Recipe, assembly: Assembly) -> float:
     if recipe.train.learning_rate != "auto":
         return recipe.train.learning_rate
     if not assembly.pretrained:
-        return min(backbone.learning_rate or SCRATCH_RATE for backbone in assembly.backbones)
+        learning = [one for one in assembly.backbones if not is_fixed(one.trunk["name"])] or assembly.backbones
+        return min(backbone.learning_rate or SCRATCH_RATE for backbone in learning)
     trained = [backbone for backbone in assembly.backbones if backbone.weights is not None]
     return min(backbone.learning_rate or float(PRETRAINED_RATE * 384 / backbone.trunk["width"]) for backbone in trained)
 
 
-def _epochs(recipe: Recipe, rows: int) -> int:
+def _epochs(recipe: Recipe, assembly: Assembly, rows: int) -> int:
     """Few rows are passed over more often, so that there are steps enough to learn from."""
     if recipe.train.epochs != "auto":
         return recipe.train.epochs
+    if assembly.fixed:
+        return 1  # the probe has found the optimum; a pass over the rows it has not seen is enough
     passes = math.ceil(FEWEST_STEPS * recipe.train.batch_rows * recipe.train.accumulate / max(1, rows))
     return min(max(EPOCHS, passes), MOST_EPOCHS)
+
+
+def _repeat(recipe: Recipe, assembly: Assembly, rows: int, epochs: int) -> int:
+    """A trunk that starts from nothing takes as many steps on few rows as on many."""
+    if recipe.train.repeat != "auto":
+        return recipe.train.repeat
+    each = math.ceil(rows / (recipe.train.batch_rows * recipe.train.accumulate))
+    return max(1, math.ceil(assembly.steps / (epochs * max(1, each))))
+
+
+def _patience(recipe: Recipe, assembly: Assembly) -> int:
+    """Where the steps are counted the schedule has to come to its end: most is learned while the rate falls."""
+    if recipe.train.early_stopping != "auto":
+        return recipe.train.early_stopping
+    return 0 if assembly.steps else PATIENCE
 
 
 def _freeze(recipe: Recipe, pretrained: bool, device: torch.device) -> int:

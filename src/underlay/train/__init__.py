@@ -23,6 +23,7 @@ from underlay.train.optimizers import parameter_groups as parameter_groups
 from underlay.train.precision import choose_precision as choose_precision
 from underlay.train.probe import fit_head as fit_head
 from underlay.train.probe import sweep as sweep
+from underlay.train.repeated import RepeatedRows as RepeatedRows
 from underlay.train.rows import EncodedRows as EncodedRows
 from underlay.train.rows import Store as Store
 from underlay.train.rows import encode_store as encode_store
