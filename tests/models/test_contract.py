@@ -6,12 +6,25 @@ from itertools import product
 import pytest
 import torch
 
-from underlay.models import HEADS, POOLINGS, STEMS, TRUNKS, Backbone, SignalModel, build, configure, is_spatial, resolve
+from underlay.models import (
+    HEADS,
+    POOLINGS,
+    STEMS,
+    TRUNKS,
+    Backbone,
+    SignalModel,
+    build,
+    configure,
+    is_fixed,
+    is_spatial,
+    resolve,
+)
 
 SMALL = {
     "transformer.v1": {"width": 12, "depth": 2, "heads": 2, "inner": 20},
     "convolution.v1": {"width": 12, "depth": 2, "kernels": [3, 5]},
     "recurrent.v1": {"width": 12, "depth": 2},
+    "inception.v1": {"width": 12, "depth": 2, "kernels": [3, 5, 9], "modules": 2},
     "conformer.v1": {"width": 12, "depth": 2, "heads": 2, "inner": 20, "kernel": 5},
 }
 VARIANTS = [
@@ -22,12 +35,15 @@ VARIANTS = [
     ("recurrent.v1", {}),
     ("recurrent.v1", {"cell": "lstm"}),
     ("conformer.v1", {}),
+    ("inception.v1", {}),
 ]
 DESCRIBED = {
     "text.v1": {"name": "text.v1", "vocabulary": 40, "padding": 0, "limit": 16},
     "audio.v1": {"name": "audio.v1", "mels": 8, "stride": 4, "channels": 6, "limit": 16},
+    "series.v1": {"name": "series.v1", "channels": 3, "patch": 2, "limit": 16},
 }
-PICTURES = {"picture.v1"}  # of spatial trunks: see test_spatial.py
+PICTURES = {"picture.v1", "image.v1"}  # see test_spatial.py
+FIXED = {"features.v1"}  # see test_fixed.py
 COMBINATIONS = list(product(DESCRIBED, VARIANTS, POOLINGS, HEADS))
 
 
@@ -59,7 +75,25 @@ def audio(rows, length=None):
     return {"text": {"frames": frames, "mask": mask.long()}}
 
 
-INPUTS = {"text.v1": text, "audio.v1": audio}
+def series(rows, length=None):
+    """The same rows as values of three channels: two positions an id, one for the last id of a row, some missing."""
+    length = 2 * (length or max(sum(map(len, row)) for row in rows))
+    values, observed = (torch.zeros(len(rows), length, 3) for _ in range(2))
+    mask = torch.zeros(len(rows), length, dtype=torch.long)
+    for number, row in enumerate(rows):
+        flat = [(token, part) for part, segment in enumerate(row, start=1) for token in segment]
+        for at, (token, part) in enumerate(flat):
+            places = slice(2 * at, 2 * at + (1 if at == len(flat) - 1 else 2))
+            generator = torch.Generator().manual_seed(token)
+            seen = (torch.rand(2, 3, generator=generator) < 0.8).float()
+            drawn = torch.randn(2, 3, generator=generator) * seen
+            count = places.stop - places.start
+            values[number, places], observed[number, places] = drawn[:count], seen[:count]
+            mask[number, places] = part
+    return {"text": {"values": values, "observed": observed, "mask": mask}}
+
+
+INPUTS = {"text.v1": text, "series.v1": series, "audio.v1": audio}
 ROWS = [[[5, 6, 7, 8]], [[9, 10], [11, 12, 13]], [[14]], [[15, 16, 17, 18, 19, 20, 21]], [[9, 10]]]
 
 
@@ -76,9 +110,9 @@ def make(stem="text.v1", variant=VARIANTS[0], pooling="mean", head="linear", *, 
 
 
 def test_every_entry_is_covered_here():
-    assert set(SMALL) == {name for name in TRUNKS if not is_spatial(name)}
+    assert set(SMALL) == {name for name in TRUNKS if not (is_spatial(name) or is_fixed(name))}
     ours = {name for name in STEMS if STEMS[name].__module__.startswith("underlay.")}  # a plug-in tests its own
-    assert set(DESCRIBED) | PICTURES == ours
+    assert set(DESCRIBED) | PICTURES | FIXED == ours
 
 
 @pytest.mark.parametrize(("stem", "variant", "pooling", "head"), COMBINATIONS)
