@@ -12,7 +12,7 @@ from underlay.modalities.image_file import read_bytes
 from underlay.modalities.image_header import MOST_PIXELS, MOST_SIDE, Header, read_header
 
 WHITE = (255, 255, 255)
-_ORIENTATION = 0x0112  # EXIF tag
+_EXIF, _ORIENTATION = b"Exif\0\0", 0x0112
 _OPEN = 1.5  # a scaled JPEG keeps at least this many pixels for one that is wanted
 
 
@@ -71,6 +71,9 @@ def _array(value: np.ndarray) -> np.ndarray:
 
 def _decode(data: bytes, header: Header, near: int | None) -> np.ndarray:
     images = require_pillow()
+    exif = _exif(data) if header.format == "JPEG" else b""
+    if exif:  # Pillow reads a JPEG's resolution out of it, and warns about what many cameras write
+        data = data.replace(_EXIF, b"Exif\0\1")
     try:
         with images.open(io.BytesIO(data), formats=(header.format,)) as image:
             if image.width * image.height > MOST_PIXELS:
@@ -78,12 +81,13 @@ def _decode(data: bytes, header: Header, near: int | None) -> np.ndarray:
             if near is not None:
                 image.draft(None, (int(near * _OPEN), int(near * _OPEN)))
             image.load()
-            return np.ascontiguousarray(_pixels(_upright(image)))
+            return np.ascontiguousarray(_pixels(_upright(image, _orientation(exif or image.info.get("exif")))))
     except RowError:
         raise
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, zlib.error) as error:
         broken = "truncated" in str(error).lower()
-        what = "breaks off before its end" if broken else f"is damaged ({str(error).splitlines()[0]:.80})"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        what = "breaks off before its end" if broken else f"is damaged ({reason:.80})"
         raise RowError(
             f"the {header.format} of {header.width} x {header.height} pixels {what}",
             "copy it again from its source",
@@ -91,13 +95,15 @@ def _decode(data: bytes, header: Header, near: int | None) -> np.ndarray:
         ) from None
 
 
-def _upright(image: Any) -> Any:
-    """The picture turned as its EXIF data says; a camera's malformed data turns nothing."""
+def _exif(data: bytes) -> bytes:
+    """The EXIF block of a JPEG; empty where there is none."""
+    place = data.find(_EXIF, 0, 1 << 16)
+    return b"" if place < 0 else data[place : place + (1 << 16)]
+
+
+def _upright(image: Any, orientation: int) -> Any:
+    """The picture turned as its EXIF data says."""
     turns = require_pillow().Transpose
-    try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error):
-        orientation = 1
     how = {
         2: turns.FLIP_LEFT_RIGHT,
         3: turns.ROTATE_180,
@@ -108,6 +114,26 @@ def _upright(image: Any) -> Any:
         8: turns.ROTATE_90,
     }.get(orientation)
     return image if how is None else image.transpose(how)
+
+
+def _orientation(exif: Any) -> int:
+    """The orientation an EXIF block states; 1, upright, where it states none or is malformed.
+
+    Source: CIPA DC-008 (EXIF), sec. 4.6; TIFF 6.0, sec. 2.
+    """
+    block = exif.removeprefix(_EXIF) if isinstance(exif, bytes) else b""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    if order is None:
+        return 1
+    try:
+        first = struct.unpack_from(order + "I", block, 4)[0]
+        for number in range(struct.unpack_from(order + "H", block, first)[0]):
+            tag, kind, count, value = struct.unpack_from(order + "HHIH", block, first + 2 + 12 * number)
+            if (tag, kind, count) == (_ORIENTATION, 3, 1):  # one 16-bit number
+                return int(value)
+    except struct.error:
+        return 1
+    return 1
 
 
 def _pixels(image: Any) -> np.ndarray:

