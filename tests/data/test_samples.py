@@ -13,10 +13,10 @@ def test_a_sample_has_the_rows_and_labels_it_promises(name):
     info, table = sample_info(name), open_table(f"sample:{name}")
     assert len(table) == info.rows
     schema = infer_schema(table).schema
-    assert [column.name for column in schema.columns] == ["text"]
+    assert [column.name for column in schema.columns] == [info.column]
     assert (schema.target.name, schema.target.labels) == ("label", info.labels)
-    assert min(Counter(table.values("label")).values()) > 500
-    assert all(text.strip() for text in table.values("text"))
+    assert min(Counter(table.values("label")).values()) > 150
+    assert all(value.strip() for value in table.values(info.column))
     assert info.credit in table.notes[0]
 
 
@@ -36,6 +36,18 @@ def test_the_messages_that_the_file_ran_together_are_apart_again():
 def test_no_review_stands_under_two_labels():
     texts = open_table("sample:zh-reviews").values("text")
     assert len(set(texts)) == len(texts)
+
+
+def test_pictures_are_png_bytes_and_are_read_as_pictures(tmp_path):
+    for name, side in (("digits", 8), ("mnist-5k", 28)):
+        table = open_table(f"sample:{name}")
+        assert infer_schema(table).schema.columns[0].modality == "image"
+        first = table.values("image", [0])[0]
+        assert (int.from_bytes(first[16:20]), int.from_bytes(first[20:24])) == (side, side)
+    path = export_sample("digits", tmp_path / "a.parquet")
+    assert open_table(path).arrow.to_pydict() == open_table("sample:digits").arrow.to_pydict()
+    with pytest.raises(UsageError, match=r"\.parquet"):
+        export_sample("digits", tmp_path / "a.csv")
 
 
 def test_opening_twice_gives_the_same_digest():

