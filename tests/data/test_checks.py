@@ -208,3 +208,25 @@ def test_folding_ignores_case_width_and_spaces_alone():
 def test_encoding_targets_gives_what_check_counts():
     table = _rows(*_plain(7), ("x", "nan"))
     assert encode_targets(table, _SCHEMA.target).missing.tolist() == [False] * 7 + [True]
+
+
+def test_rows_of_several_columns_are_near_only_where_their_cells_are_equal():
+    from underlay.data.duplicates import jaccard, row_fingerprint
+
+    def cell(value):
+        return np.array([hash((value, "cell")) & 0xFFFFFFFFFFFFFFFF], np.uint64) if value else np.zeros(0, np.uint64)
+
+    def words(value):
+        return np.unique([hash(value[at : at + 5]) & 0xFFFFFFFFFFFFFFFF for at in range(len(value))]).astype(np.uint64)
+
+    def row(text, *cells):
+        return row_fingerprint([text, *cells], [words, *[cell] * len(cells)])
+
+    text = "a long text that says a good deal about one thing and another"
+    near = text.replace("another", "an other")
+    assert jaccard(row(text, "red", "3"), row(near, "red", "3")) > 0.7
+    assert jaccard(row(text, "red", "3"), row(near, "red", "4")) == 0
+    assert jaccard(row(text, "red", None), row(text, None, "red")) == 0  # the order of the columns counts
+    table = [row_fingerprint(values, [cell] * 10) for values in ([*"abcdefghij"], [*"abcdefghiX"])]
+    assert jaccard(*table) == 0
+    assert len(row_fingerprint([None, None], [cell, cell])) == 0

@@ -13,6 +13,7 @@ from underlay.evaluate import (
     choose_thresholds,
     confident_mistakes,
     confusion,
+    contributions,
     examine,
     label_figures,
     measure,
@@ -22,6 +23,7 @@ from underlay.evaluate import (
 )
 from underlay.evaluate.slices import groups
 
+PAIR = Target("mood", "binary", ("bad", "good"))
 TARGET = Target("topic", "multiclass", ("art", "law", "war"))
 
 
@@ -105,7 +107,9 @@ def test_lengths_are_cut_into_ranges_a_person_can_read() -> None:
 def test_the_surest_mistakes_come_first_with_their_place() -> None:
     scores = np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.1, 0.3, 0.6], [0.5, 0.3, 0.2]])
     truth = np.array([0, 0, 1, -100])
-    found = confident_mistakes(TARGET, scores, truth, values=["a", "b", "c", "d"], places=lambda row: f"line {row + 2}")
+    found = confident_mistakes(
+        TARGET, scores, truth, values={"text": ["a", "b", "c", "d"]}, places=lambda row: f"line {row + 2}"
+    )
     assert [(one.value, one.truth, one.prediction, one.confidence, one.place) for one in found] == [
         ("b", "art", "law", 0.8, "line 3"),
         ("c", "law", "war", 0.6, "line 4"),
@@ -114,12 +118,14 @@ def test_the_surest_mistakes_come_first_with_their_place() -> None:
 
 def test_mistakes_of_other_tasks_name_labels_and_numbers() -> None:
     many = Target("tags", "multilabel", ("a", "b"))
-    found = confident_mistakes(many, np.array([[0.9, 0.8], [0.1, 0.2]]), np.array([[0, 1], [0, 0]]), values=["x", "y"])
+    found = confident_mistakes(
+        many, np.array([[0.9, 0.8], [0.1, 0.2]]), np.array([[0, 1], [0, 0]]), values={"text": ["x", "y"]}
+    )
     assert [(one.truth, one.prediction, one.confidence) for one in found] == [("b", "a, b", 0.9)]
     number = Target("stars", "regression")
-    wrong = confident_mistakes(number, np.array([1.0, 9.5]), np.array([1.0, np.nan]), values=["x" * 700, "y"])
+    wrong = confident_mistakes(number, np.array([1.0, 9.5]), np.array([1.0, np.nan]), values={"text": ["x" * 700, "y"]})
     assert wrong == ()
-    (one,) = confident_mistakes(number, np.array([1.0]), np.array([4.5]), values=["x" * 700])
+    (one,) = confident_mistakes(number, np.array([1.0]), np.array([4.5]), values={"text": ["x" * 700]})
     assert (one.truth, one.prediction, one.confidence, len(one.value)) == ("4.5", "1", 3.5, 600)
 
 
@@ -162,7 +168,7 @@ def test_an_examination_agrees_with_its_parts() -> None:
         TARGET,
         to_probabilities(logits, 1.7),
         truth,
-        values=values,
+        values={"text": values},
         logits=logits,
         temperature=1.7,
         opponents=opponents,
@@ -180,5 +186,43 @@ def test_an_examination_agrees_with_its_parts() -> None:
 
 def test_an_examination_without_a_labelled_row_is_empty() -> None:
     logits, truth = answers(4)
-    found = examine(TARGET, to_probabilities(logits), np.full_like(truth, -100), values=["a"] * 4)
+    found = examine(TARGET, to_probabilities(logits), np.full_like(truth, -100), values={"text": ["a"] * 4})
     assert (found.count, found.metrics, found.mistakes) == (0, {}, ())
+
+
+def test_a_mistake_shows_every_input_of_its_row():
+    values = {"title": ["fine", "poor"], "price": [2.5, None], "photo": [b"12345", b""]}
+    scores = np.array([[0.9, 0.1], [0.2, 0.8]])
+    found = confident_mistakes(PAIR, scores, np.array([1, 0]), values=values)
+    assert [mistake.value for mistake in found] == [
+        "title: fine\nprice: 2.5\nphoto: 5 bytes",
+        "title: poor\nprice: (missing)\nphoto: 0 bytes",
+    ]
+    wide = {f"c{at}": ["x" * 900] for at in range(30)}
+    (one,) = confident_mistakes(PAIR, scores[:1], np.array([1]), values=wide)
+    assert all(len(line) <= 70 for line in one.value.split("\n"))
+
+
+def test_what_an_input_contributes_is_measured_on_the_same_rows_and_the_dearest_comes_first():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 400)
+    sure = np.eye(2)[truth] * 0.8 + 0.1
+    noise = np.eye(2)[rng.integers(0, 2, 400)] * 0.8 + 0.1
+    half = np.where(rng.random((400, 1)) < 0.5, sure, noise)
+    found = contributions(PAIR, sure, truth, without={"idle": sure, "half": half, "all": noise}, resamples=300)
+    assert [one.column for one in found] == ["all", "half", "idle"]
+    assert found[0].gap.value == pytest.approx(1 - (noise.argmax(1) == truth).mean())
+    assert found[1].gap.low > 0
+    assert (found[2].gap.low, found[2].gap.value, found[2].gap.high) == (0, 0, 0)
+    number = Target("n", "regression")
+    values = truth.astype(float)
+    worse = contributions(number, values, values, without={"a": values, "b": values + 1}, resamples=50)
+    assert [one.column for one in worse] == ["b", "a"]
+    assert worse[0].gap.value == pytest.approx(-1)
+
+
+def test_every_side_of_a_contribution_decides_by_the_same_threshold():
+    scores = np.array([[0.6, 0.4]] * 4 + [[0.9, 0.1]] * 4)
+    truth = np.array([1] * 4 + [0] * 4)
+    (one,) = contributions(PAIR, scores, truth, without={"a": scores}, threshold=0.3, resamples=50)
+    assert (one.figure.value, one.gap.value) == (1.0, 0.0)

@@ -15,10 +15,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from underlay.core import Target
 from underlay.evaluate import (
     CheckLine,
+    Contribution,
     DataFacts,
     Examination,
     Fact,
     FactGroup,
+    Interval,
     Learning,
     Phase,
     ReportData,
@@ -86,7 +88,7 @@ def examination(
         target,
         scores,
         truth,
-        values=values,
+        values={"text": values},
         logits=logits,
         temperature=1.3,
         opponents=baselines(target, values[:50], truth[:50], values, truth, classical=TfidfVectorizer(), resamples=50),
@@ -199,7 +201,7 @@ def test_a_model_that_beats_no_baseline_is_said_to() -> None:
 def test_labels_without_a_test_row_are_named_before_the_figures() -> None:
     target = Target("kind", "multiclass", ("a", "b", "lone"))
     scores = np.tile([0.5, 0.4, 0.1], (40, 1))
-    found = examine(target, scores, np.arange(40) % 2, values=["x"] * 40, resamples=50)
+    found = examine(target, scores, np.arange(40) % 2, values={"text": ["x"] * 40}, resamples=50)
     words = Page(render_report(report(found))).words
     assert "1 label has no test row, so nothing is known of it: lone." in words
     assert "Only 40 test rows" in words
@@ -210,14 +212,18 @@ def test_an_empty_report_says_what_it_does_not_know() -> None:
     words = Page(render_report(ReportData("nothing"))).words
     assert "Nothing was measured" in words
     assert "No learning curve is recorded" in words
-    none = examine(Target("t", "multiclass", ("a", "b", "c")), np.ones((2, 3)) / 3, np.full(2, -100), values=["x", "y"])
+    none = examine(
+        Target("t", "multiclass", ("a", "b", "c")), np.ones((2, 3)) / 3, np.full(2, -100), values={"text": ["x", "y"]}
+    )
     assert "No test row carries a label of t" in Page(render_report(ReportData("empty", targets=(none,)))).words
 
 
 def test_perfect_answers_leave_no_mistake_to_show() -> None:
     target = Target("kind", "binary", ("a", "b"))
     truth = np.arange(150) % 2
-    found = examine(target, np.eye(2)[truth], truth, values=["x"] * 150, logits=9 * np.eye(2)[truth], resamples=50)
+    found = examine(
+        target, np.eye(2)[truth], truth, values={"text": ["x"] * 150}, logits=9 * np.eye(2)[truth], resamples=50
+    )
     assert "No test row was answered wrongly." in Page(render_report(ReportData("perfect", targets=(found,)))).words
 
 
@@ -274,3 +280,20 @@ def test_a_report_on_other_data_claims_no_training_and_no_novelty() -> None:
     assert "What it was measured on" in page.words
     assert "fine-tuned" not in page.words and "not seen" not in page.words
     assert {"training", "run"}.isdisjoint(page.ids)
+
+
+def test_what_each_input_contributes_is_shown_and_older_reports_have_none() -> None:
+    plain = examination("multiclass")
+    assert 'id="inputs"' not in render_report(report(plain))
+    worth = (
+        Contribution("<b>price</b>", Interval(0.6, 0.5, 0.7), Interval(0.15, 0.1, 0.2)),
+        Contribution("shop", Interval(0.75, 0.7, 0.8), Interval(0.0, -0.02, 0.02)),
+    )
+    both = report(replace(plain, contributions=worth))
+    page = render_report(both)
+    for said in ("What each input contributes", "&lt;b&gt;price&lt;/b&gt;", "it helps", "no clear difference"):
+        assert said in page
+    assert ReportData.from_dict(json.loads(json.dumps(both.to_dict()))).targets == both.targets
+    older = both.to_dict()
+    del older["targets"][0]["contributions"]
+    assert ReportData.from_dict(older).targets[0].contributions == ()

@@ -17,6 +17,10 @@ WIDE = 100
 """Columns of a terminal that has room for the baselines' intervals; a narrower one leaves them to the report."""
 
 
+MOST_INPUTS = 12
+"""Inputs shown on the terminal; the report shows all."""
+
+
 def summary(tuned: "FineTuned") -> dict[str, Any]:
     """The run for a program that reads stdout."""
     bundle, report = tuned.bundle, tuned.report
@@ -50,6 +54,7 @@ def show(tuned: "FineTuned") -> None:
     """Print the figures of a run and the next command."""
     for one in tuned.report.targets if tuned.report else ():
         show_figures(one)
+        show_contributions(one)
     folder = shlex.quote(str(tuned.bundle.path))
     results().print(f"report: {report_of(tuned)}", markup=False)
     results().print(f"next:   underlay predict {folder} {_example(tuned)}", markup=False)
@@ -84,6 +89,22 @@ def alone(name: str, figure: "Interval | None") -> str:
     from underlay.evaluate.wording import figure as written
 
     return "" if figure is None else written(name, figure.value)
+
+
+def show_contributions(one: "Examination") -> None:
+    """Print what each of several inputs contributes, the dearest first."""
+    from underlay.evaluate.wording import gap_text, metric_of
+
+    if not one.contributions:
+        return
+    rows = [
+        [part.column, spread(one.key, part.figure), gap_text(one.key, part.gap)]
+        for part in one.contributions[:MOST_INPUTS]
+    ]
+    title = "what each input contributes"
+    put_table(title, ["input", f"{metric_of(one.key).title} without it", "all inputs against that"], rows)
+    if (left := len(one.contributions) - MOST_INPUTS) > 0:
+        results().print(f"and {left} more in the report", markup=False)
 
 
 def spread(name: str, figure: "Interval | None") -> str:

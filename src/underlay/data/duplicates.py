@@ -49,8 +49,8 @@ class Prints:
 def row_fingerprint(values: Sequence[Any], fingerprints: Sequence[Fingerprint]) -> np.ndarray:
     """One fingerprint for the values of several columns; the order of the columns counts.
 
-    Values too short to be nearly anything (numbers, categories) count together as one: two rows of a table that share
-    most of their cells are two rows.
+    Values too short to be nearly anything (numbers, categories) are equal or not; rows that differ in one share nothing
+    at all.
     """
     parts = [np.asarray(of(value), np.uint64) for of, value in zip(fingerprints, values, strict=True)]
     if len(parts) == 1:
@@ -58,8 +58,10 @@ def row_fingerprint(values: Sequence[Any], fingerprints: Sequence[Fingerprint]) 
     salted = [part * np.uint64(2 * at + 1) for at, part in enumerate(parts)]
     long = [part for part in salted if len(part) >= _SHORTEST]
     short = [part for part in salted if 0 < len(part) < _SHORTEST]
-    together = [np.array([_hashed(short)], np.uint64)] if short else []
-    return np.unique(np.concatenate([*long, *together])) if long or together else np.zeros(0, np.uint64)
+    if not short:
+        return np.unique(np.concatenate(long)) if long else np.zeros(0, np.uint64)
+    together = np.uint64(_hashed(short) | 1)  # an odd factor keeps what is distinct distinct
+    return np.unique(np.concatenate([*(part * together for part in long), np.array([together])]))
 
 
 def _hashed(parts: Sequence[np.ndarray]) -> int:

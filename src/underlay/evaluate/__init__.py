@@ -13,6 +13,8 @@ from underlay.evaluate.confusion import Confusion as Confusion
 from underlay.evaluate.confusion import LabelFigures as LabelFigures
 from underlay.evaluate.confusion import confusion as confusion
 from underlay.evaluate.confusion import label_figures as label_figures
+from underlay.evaluate.contributions import Contribution as Contribution
+from underlay.evaluate.contributions import contributions as contributions
 from underlay.evaluate.examination import Calibration as Calibration
 from underlay.evaluate.examination import Examination as Examination
 from underlay.evaluate.examination import Opponent as Opponent

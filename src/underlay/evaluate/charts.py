@@ -198,6 +198,12 @@ def interval_axis(metric: str, figures: Sequence[Interval]) -> Axis:
     return axis_over([end for one in figures for end in (one.low, one.high)], ticks=4, bounds=bounds)
 
 
+def contribution_rows(target: Examination) -> list[PlotRow]:
+    """The figure with all inputs, then without each, the dearest first."""
+    whole = [("With all inputs", target.metrics[target.key], "model", "")] if target.key in target.metrics else []
+    return whole + [(f"without {one.column}", one.figure, "", "") for one in target.contributions]
+
+
 def opponent_rows(target: Examination) -> list[PlotRow]:
     """The baselines in the key metric, strongest (given last) first."""
     return [(other.name, other.metrics[target.key], "", "") for other in target.opponents[::-1]]

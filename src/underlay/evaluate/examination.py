@@ -11,6 +11,7 @@ from underlay.core.schema import Task
 from underlay.evaluate.baselines import Baseline
 from underlay.evaluate.calibration import Reliability, negative_log_likelihood, reliability, to_probabilities
 from underlay.evaluate.confusion import Confusion, LabelFigures, confusion, label_figures
+from underlay.evaluate.contributions import Contribution
 from underlay.evaluate.interval import Interval
 from underlay.evaluate.measure import KEY_METRIC, decide, difference, known_rows, measure
 from underlay.evaluate.mistakes import Mistake, confident_mistakes
@@ -87,6 +88,7 @@ class Examination:
         slices: The key metric on parts of the rows.
         mistakes: The surest first.
         scatter: Regression only.
+        contributions: What each of several inputs is worth, the dearest first.
     """
 
     target: str
@@ -103,6 +105,7 @@ class Examination:
     slices: tuple[Slice, ...] = ()
     mistakes: tuple[Mistake, ...] = field(default=())
     scatter: Scatter | None = None
+    contributions: tuple[Contribution, ...] = ()
 
 
 def examine(
@@ -110,7 +113,7 @@ def examine(
     scores: np.ndarray,
     truth: np.ndarray,
     *,
-    values: Sequence[Any],
+    values: Mapping[str, Sequence[Any]],
     logits: np.ndarray | None = None,
     temperature: float = 1.0,
     threshold: float | Sequence[float] | None = None,
@@ -126,7 +129,7 @@ def examine(
         target: What was predicted.
         scores: Calibrated probabilities `[N, K]`, or numbers `[N]`.
         truth: As `measure`.
-        values: The raw value of each row, for the mistakes.
+        values: The raw values of each row by input, for the mistakes.
         logits: Before the temperature; None: calibration is not shown.
         temperature: What the logits were divided by.
         threshold: As `measure`.

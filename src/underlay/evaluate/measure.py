@@ -154,6 +154,7 @@ def difference(
     *,
     metric: str | None = None,
     threshold: float | Sequence[float] | None = None,
+    other_threshold: float | Sequence[float] | None = None,
     seed: int = 0,
     resamples: int = 1000,
 ) -> Interval:
@@ -167,14 +168,15 @@ def difference(
         other: Of the other model.
         truth: As in `measure`.
         metric: Its name; None: the task's key metric.
-        threshold: As `measure`, of the one model; the other decides by its likeliest label.
+        threshold: As `measure`, of the one model.
+        other_threshold: Of the other; None: it decides by its likeliest label.
         seed: Of the resampling.
         resamples: How many.
     """
     name = metric or KEY_METRIC[target.task]
     pair = {
         "one": statistics(target, scores, truth, threshold=threshold)[name],
-        "other": statistics(target, other, truth)[name],
+        "other": statistics(target, other, truth, threshold=other_threshold)[name],
     }
     rows = pair["one"].columns.shape[0]
     drawn = resampled_sums(pair, rows, seed=seed, resamples=resamples)

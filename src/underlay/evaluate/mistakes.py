@@ -1,6 +1,6 @@
 """The rows where the model was sure and wrong: first place to look for bad labels and blind spots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,10 @@ from underlay.core import Target
 from underlay.evaluate.measure import decide, known_rows
 
 LONGEST = 600
-"""Characters of a value kept: a report shows it, it does not archive it."""
+"""Characters of a row kept: a report shows it, it does not archive it."""
+
+SHORTEST = 60
+"""Characters of each value kept at least, however many inputs a row has."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Mistake:
     Args:
         row: Its position among the rows measured.
         place: Where a person finds it ("reviews.csv, line 17"); empty when not known.
-        value: The raw value as text, cut to 600 characters.
+        value: The raw value as text, cut to 600 characters; of several inputs each on a line behind its name.
         truth: What it is.
         prediction: What was said.
         confidence: Of what was said, 0 to 1; for regression the size of the error.
@@ -39,7 +42,7 @@ def confident_mistakes(
     scores: np.ndarray,
     truth: np.ndarray,
     *,
-    values: Sequence[Any],
+    values: Mapping[str, Sequence[Any]],
     places: Callable[[int], str] | None = None,
     threshold: float | Sequence[float] | None = None,
     limit: int = 20,
@@ -50,7 +53,7 @@ def confident_mistakes(
         target: What was predicted.
         scores: As `measure`.
         truth: As `measure`.
-        values: The raw value of each row.
+        values: The raw value of each row, by input.
         places: Row -> where a person finds it.
         threshold: As `measure`.
         limit: At most so many.
@@ -63,7 +66,7 @@ def confident_mistakes(
         Mistake(
             row=int(row),
             place=places(int(row)) if places else "",
-            value=as_text(values[int(row)]),
+            value=row_text({name: cells[int(row)] for name, cells in values.items()}),
             truth=named(target, truth[row]),
             prediction=named(target, predictions[row]),
             confidence=float(sureness[row]),
@@ -97,7 +100,25 @@ def named(target: Target, answer: Any) -> str:
     return target.labels[int(answer)]
 
 
-def as_text(value: Any) -> str:
-    """A raw value as text of bounded length."""
-    text = value if isinstance(value, str) else str(value)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+def row_text(values: Mapping[str, Any]) -> str:
+    """The raw values of a row as text of bounded length: the only one as it is, of several each behind its name.
+
+    >>> row_text({"text": "fine"}), row_text({"text": "fine", "price": 3.5, "shop": None})
+    ('fine', 'text: fine\\nprice: 3.5\\nshop: (missing)')
+    """
+    if len(values) == 1:
+        return as_text(next(iter(values.values())))
+    room = max(LONGEST // max(len(values), 1), SHORTEST)
+    return "\n".join(f"{name}: {as_text(value, room)}" for name, value in values.items())
+
+
+def as_text(value: Any, longest: int = LONGEST) -> str:
+    """A raw value as text of bounded length.
+
+    >>> as_text(b"RIFF")
+    '4 bytes'
+    """
+    if value is None:
+        return "(missing)"
+    text = f"{len(value):,} bytes" if isinstance(value, bytes) else value if isinstance(value, str) else str(value)
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -122,7 +122,7 @@ def _examine(
         target,
         scores[:, 0] if target.task == "regression" else scores,
         truth[rows],
-        values=[columns[bundle.schema.columns[0].name][row] for row in rows],
+        values={name: [values[row] for row in rows] for name, values in columns.items()},
         logits=None if target.task == "regression" else answers.logits[target.name][rows],
         temperature=rule.temperature,
         threshold=list(rule.thresholds) or None,

@@ -31,6 +31,7 @@ from underlay.evaluate import (
 )
 from underlay.strategies.assembly import Assembly
 from underlay.strategies.checks import Checked
+from underlay.strategies.inputs import lengths, scores_of, with_contributions
 from underlay.strategies.learn import Learned
 from underlay.strategies.listening import Say
 from underlay.strategies.prepare import Prepared
@@ -80,7 +81,9 @@ def release(measured: Measured, run: RunFolder, *, force: bool) -> tuple[Bundle,
     def measure(bundle: Bundle) -> dict[str, Any]:
         examined.extend(_examine(measured, bundle))
         return {
-            one.target: {name: _plain(interval) for name, interval in one.metrics.items()} | {"n": one.count}
+            one.target: {name: _plain(interval) for name, interval in one.metrics.items()}
+            | {f"{one.key} without {part.column}": _plain(part.figure) for part in one.contributions}
+            | {"n": one.count}
             for one in examined
         }
 
@@ -174,27 +177,25 @@ def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
     learned = {name: data.values("train", name) for name in names}
     classical, features = _classical([measured.modalities[name] for name in names])
     answers = bundle.answer(columns)
-    first = schema.columns[0].name
-    modality = measured.modalities[first]
-    by: dict[str, list[Any]] = {"length": [len(modality.parts(value)) for value in columns[first]]}
+    by = lengths(measured.modalities, columns)
     leaked = measured.checked.leaked
     if leaked is not None and len(leaked):
         seen = set(leaked.tolist())
         by["seen in training"] = ["yes" if row in seen else "no" for row in range(len(data.splits.test))]
-    return [
+    examined = [
         examine(
             target,
-            _scores(target, answers),
+            scores_of(target, answers),
             data.truth("test", target.name),
-            values=columns[first],
+            values=columns,
             logits=None if target.task == "regression" else answers.logits[target.name],
             temperature=bundle.rules[target.name].temperature,
             threshold=list(bundle.rules[target.name].thresholds) or None,
             opponents=baselines(
                 target,
-                learned[first] if len(names) == 1 else list(zip(*learned.values(), strict=True)),
+                _rows(learned),
                 data.truth("train", target.name),
-                columns[first] if len(names) == 1 else list(zip(*columns.values(), strict=True)),
+                _rows(columns),
                 data.truth("test", target.name),
                 classical=classical,
                 features=features,
@@ -206,6 +207,12 @@ def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
         )
         for target in schema.targets
     ]
+    return with_contributions(examined, bundle, columns, answers, data, seed=measured.recipe.seed)
+
+
+def _rows(columns: Mapping[str, list[Any]]) -> list[Any]:
+    """The values of the only column, or a tuple a row."""
+    return next(iter(columns.values())) if len(columns) == 1 else list(zip(*columns.values(), strict=True))
 
 
 def _classical(modalities: Sequence[Modality]) -> tuple[Any, str]:
@@ -214,11 +221,6 @@ def _classical(modalities: Sequence[Modality]) -> tuple[Any, str]:
     if len(modalities) == 1:
         return modalities[0].classical(), features
     return SideBySide([modality.classical() for modality in modalities]), features
-
-
-def _scores(target: Target, answers: Answers) -> np.ndarray:
-    scores = answers.probabilities[target.name]
-    return scores[:, 0] if target.task == "regression" else scores
 
 
 def _report(measured: Measured, examined: tuple[Examination, ...], run: RunFolder) -> ReportData:
