@@ -15,7 +15,13 @@ from underlay.core.durable import resource_errors
 from underlay.train.arrays import save_array
 
 CHUNK = 4096
-"""Values encoded at a time: enough for the tokenizer to use every core, little memory."""
+"""Most values encoded at a time: enough for the tokenizer to use every core."""
+
+FIRST_CHUNK = 256
+"""Values of the first chunk, whose size says how many the next may hold."""
+
+CHUNK_BYTES = 64 << 20
+"""Encoded bytes of a chunk, about: recordings take a thousand times what texts do."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,8 @@ def _write(folder: Path, modality: Modality, values: Iterator[Any]) -> None:
     kinds: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}  # of the arrays: type, and shape behind the first axis
     lengths: list[int] = []
     problems: dict[int, tuple[str, str]] = {}
-    while chunk := list(islice(values, CHUNK)):
+    size, written = FIRST_CHUNK, 0
+    while chunk := list(islice(values, size)):
         answers, before = modality.encode_many(chunk), len(lengths)
         for answer in answers:
             if isinstance(answer, RowProblem):
@@ -85,8 +92,10 @@ def _write(folder: Path, modality: Modality, values: Iterator[Any]) -> None:
             empty = np.zeros((0, *shape), dtype)
             parts = [answer[name] if isinstance(answer, dict) else empty for answer in answers]
             counts[name].append(np.array([len(part) for part in parts]))
+            written += sum(part.nbytes for part in parts)
             with (folder / f"{name}.raw").open("ab") as file:
                 file.write(np.concatenate(parts).tobytes())
+        size = max(1, min(CHUNK, CHUNK_BYTES * len(lengths) // max(written, 1)))
     for name, (dtype, shape) in kinds.items():
         _finish(folder, name, dtype, shape, np.concatenate(counts[name]))
     save_array(folder / "lengths.npy", np.array(lengths, dtype=np.int64))
