@@ -17,6 +17,10 @@ from underlay.strategies.listening import Say
 from underlay.strategies.recipe import Recipe
 from underlay.train import EncodedRows, encode_store
 
+SLICE_ROWS = 1 << 15
+SLICE_BYTES = 64 << 20
+"""Of raw values held as Python objects at a time: few of them, where cells are pictures or recordings."""
+
 SCALE_FLOOR = 1e-12
 """A regression target that never varies is divided by 1 instead."""
 
@@ -204,11 +208,12 @@ def column_values(table: Table, column: str, rows: np.ndarray | None = None) -> 
     """Raw values in order, a slice at a time, so that a large column is never a list."""
     values = table.column(column)
     count = len(values) if rows is None else len(rows)
-    for start in range(0, count, 1 << 15):
+    step = max(1, min(SLICE_ROWS, SLICE_BYTES * len(values) // max(values.nbytes, 1)))
+    for start in range(0, count, step):
         if rows is None:
-            yield from values.slice(start, 1 << 15).to_pylist()
+            yield from values.slice(start, step).to_pylist()
         else:
-            yield from table.values(column, rows[start : start + (1 << 15)])
+            yield from table.values(column, rows[start : start + step])
 
 
 def _known(labels: np.ndarray) -> np.ndarray:
