@@ -80,7 +80,7 @@ SCRATCH: Mapping[str, Mapping[str, Any]] = {
 """Trunks that start from nothing, with sizes that two cores train in minutes."""
 
 _POOLING = {"convolution": "max", "recurrent": "attention"}
-_SUGGESTS: Mapping[str, Mapping[str, Any]] = {"resnet": {"image": {"most": 64}}}
+_SUGGESTS: Mapping[str, Mapping[str, Any]] = {"resnet": {"image": {"most": 64}, "audio": {"picture": True}}}
 """Trunk from scratch -> modality -> options that suit it."""
 
 _STEPS = {"inception": 600}
@@ -153,7 +153,7 @@ def _efficientnet(changes: Mapping[str, Any]) -> Backbone:
         weights=as_safetensors(path),
         family="efficientnet",
         learning_rate=EFFICIENTNET_RATE,
-        suggests={"image": _EFFICIENTNET_PICTURE},
+        suggests={"image": _EFFICIENTNET_PICTURE, "audio": {"picture": True}},
     )
 
 
