@@ -32,13 +32,13 @@ def predict_file(bundle: "Bundle", source: str, *, out: Path | None, scores: boo
         UsageError: `out` has no known ending or is the input, or the input has a column named as an answer.
         MissingColumn: A column that the bundle reads is not there.
     """
-    from underlay.data import open_table
+    from underlay.data import gathered_as, open_table
 
     if out is not None:
         writer_of(out)
         if out.resolve() == Path(source).resolve():
             raise UsageError(f"--out {out} is the input itself", "name another file")
-    table = open_table(source)
+    table = gathered_as(open_table(source), bundle.provenance.get("recipe", {}))
     for column in bundle.schema.columns:
         if column.name not in table.columns:
             raise MissingColumn("this bundle", column.name, table.columns)

@@ -44,7 +44,7 @@ def fit(
     table: Tables = None,
     image: Annotated[list[str] | None, typer.Option(help="Column of pictures; repeat for several.")] = None,
     audio: Annotated[list[str] | None, typer.Option(help="Column of recordings; repeat for several.")] = None,
-    series: Annotated[list[str] | None, typer.Option(help="Time series column.", hidden=True)] = None,
+    series: Annotated[list[str] | None, typer.Option(help="Column of time series; repeat for several.")] = None,
     events: Annotated[list[str] | None, typer.Option(help="Event column.", hidden=True)] = None,
     test: Annotated[str | None, typer.Option(help="Measure on this data instead of a part of DATA.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the bundle; NAME-bundle if not given.")] = None,

@@ -8,7 +8,9 @@ import typer
 
 from underlay.core import UsageError
 
-DATA_HELP = "A .csv, .tsv, .jsonl, .parquet or .arrow file, a folder of class folders, sample:NAME or hf:NAME."
+DATA_HELP = (
+    "A .csv, .tsv, .jsonl, .parquet, .arrow, .ts or .npz file, a folder of class folders, sample:NAME or hf:NAME."
+)
 
 Data = Annotated[str, typer.Argument(help=DATA_HELP, metavar="DATA")]
 BundleFolder = Annotated[Path, typer.Argument(help="The folder that `underlay fit` wrote.", metavar="BUNDLE")]

@@ -3,6 +3,10 @@
 from underlay.data.checks import check as check
 from underlay.data.findings import Checks as Checks
 from underlay.data.findings import Finding as Finding
+from underlay.data.gathering import Gathering as Gathering
+from underlay.data.gathering import find_wide as find_wide
+from underlay.data.gathering import gather as gather
+from underlay.data.gathering import gathered_as as gathered_as
 from underlay.data.inference import Inference as Inference
 from underlay.data.inference import infer_schema as infer_schema
 from underlay.data.opening import open_table as open_table

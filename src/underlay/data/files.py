@@ -23,7 +23,6 @@ _EXECUTABLE = {
     ".pth": "a pickle of PyTorch",
     ".joblib": "a pickle of joblib",
     ".npy": "a NumPy file, which may hold a pickle",
-    ".npz": "a NumPy archive, which may hold a pickle",
     ".xlsm": "a spreadsheet with macros",
     ".xlsb": "a spreadsheet with macros",
     ".xls": "a spreadsheet that may hold macros",

@@ -14,7 +14,8 @@ from underlay.data.table import Table, content_digest
 def table_from_memory(source: Any) -> Table:
     """Give the table of a frame, a mapping of columns, a list of row mappings, or a pair `(X, y)`.
 
-    In `(X, y)`, X is a list of texts (column `text`), of row mappings, or a frame; y becomes `label`.
+    In `(X, y)`, X is a list of texts (column `text`), of series (column `series`: lists or arrays of numbers, or one
+    array `[rows, channels, time]`), of row mappings, or a frame; y becomes `label`.
 
     Raises:
         UsageError: It is none of these.
@@ -74,6 +75,7 @@ def _array(name: str, values: Any) -> Any:
     if not isinstance(values, Iterable):
         raise DataError(f"column {name!r} is {values!r}", "give a list with one value for each row")
     listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    listed = [value.tolist() if isinstance(value, np.ndarray) else value for value in listed]
     try:
         return pa.array(listed, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
@@ -86,19 +88,28 @@ def _array(name: str, values: Any) -> Any:
 def _pair(values: Any, labels: Any) -> pa.Table:
     if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
+    if isinstance(values, np.ndarray) and values.ndim == 3 and values.dtype.kind in "iuf":
+        values = list(values)  # [rows, channels, time]
     if isinstance(values, np.ndarray) and (values.ndim != 1 or values.dtype.kind not in "OUST"):
         raise UsageError(
             f"X is an array of shape {values.shape} and type {values.dtype}",
-            "pass a list of texts, or a table with named columns",
+            "pass a list of texts, a list of series, an array [rows, channels, time], or a table with named columns",
         )
     texts = isinstance(values, np.ndarray) or (isinstance(values, Sequence) and not _holds_rows(values))
-    inputs = pa.table({"text": _array("text", values)}) if texts or _is_series(values) else _arrow(values)
+    inputs = _one_column(values) if texts or _is_series(values) else _arrow(values)
     outputs = _array("label", labels)
     if len(outputs) != inputs.num_rows:
         raise DataError(f"X has {inputs.num_rows:,} values and y has {len(outputs):,}", "give one label for each value")
     if "label" in inputs.column_names:
         raise UsageError("X has a column 'label' already", "pass the table alone and name the target")
     return inputs.append_column("label", outputs)
+
+
+def _one_column(values: Any) -> pa.Table:
+    """`text`, or `series` where the cells are lists of numbers."""
+    cells = _array("text", values)
+    listed = pa.types.is_list(cells.type) and not pa.types.is_string(cells.type.value_type)
+    return pa.table({"series" if listed else "text": cells})
 
 
 def _holds_rows(values: Sequence[Any]) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from underlay.core import DataError
+from underlay.data.arrays import read_arrays
 from underlay.data.columnar import read_arrow, read_parquet
 from underlay.data.delimited import read_delimited
 from underlay.data.files import kind_of, require_local, require_safe
@@ -14,6 +15,7 @@ from underlay.data.hub import read_hub
 from underlay.data.json_lines import read_json_lines
 from underlay.data.samples import open_sample
 from underlay.data.table import Table
+from underlay.data.time_series import read_time_series
 
 _HINTS = {
     ".xlsx": "save the sheet as CSV (UTF-8)",
@@ -27,8 +29,9 @@ def open_table(source: Any, *, cache: Path | None = None) -> Table:
     """Give the table of a data set, in whatever form it comes.
 
     Args:
-        source: A path to `.csv`, `.tsv`, `.jsonl`, `.parquet` or `.arrow` (also `.gz`, `.zst`) or to a folder of
-            class folders; `sample:NAME`; `hf:NAME`; a pandas, polars, Arrow or `datasets` table; `(X, y)` lists.
+        source: A path to `.csv`, `.tsv`, `.jsonl`, `.parquet`, `.arrow` or `.ts` (also `.gz`, `.zst`), to `.npz`, or to
+            a folder of class folders; `sample:NAME`; `hf:NAME`; a pandas, polars, Arrow or `datasets` table; `(X, y)`
+            lists.
         cache: Folder that keeps the converted rows of large files for the next run; without it they go to a
             nameless file that vanishes with the process.
 
@@ -64,6 +67,8 @@ def open_table(source: Any, *, cache: Path | None = None) -> Table:
 def _read_path(path: Path, cache: Path | None) -> Table:
     if path.is_dir():
         return read_folder(path)
+    if kind_of(path) == ".npz" and path.is_file():
+        return read_arrays(path)
     require_safe(path)
     if not path.stat().st_size:
         raise DataError(f"{path.name} is empty", "it needs column names and rows", code="empty_file")
@@ -76,8 +81,12 @@ def _read_path(path: Path, cache: Path | None) -> Table:
         return read_parquet(path, cache=cache)
     if kind in (".arrow", ".feather"):
         return read_arrow(path)
+    if kind == ".ts":
+        return read_time_series(path, cache=cache)
     raise DataError(
         f"{path.name} is no data file that is read here",
-        _HINTS.get(kind, "name it .csv, .tsv, .jsonl, .parquet or .arrow (also .gz, .zst), by what it holds"),
+        _HINTS.get(
+            kind, "name it .csv, .tsv, .jsonl, .parquet, .arrow or .ts (also .gz, .zst), or .npz, by what it holds"
+        ),
         code="file_kind",
     )

@@ -1,5 +1,6 @@
 """What one column looks like, from a bounded number of its rows."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,10 @@ INPUT_NAMES = {
 }
 """What input columns are called, by modality."""
 
+_LIST = re.compile(r"\s*\[(?:[\d\s.,eE+\-\[\]]|null|NaN|nan)*\]\s*")
+"""A list of numbers, or of lists of them, as JSON in a cell."""
+
+_LISTS = 200  # cells looked at: a column of lists is one from top to bottom
 _ROWS = 20_000
 _LABELS = 500  # above that a column is not taken for labels unless it is named
 _ID_NAMES = frozenset(("id", "index", "idx", "uuid", "guid", "key", "编号", "序号"))
@@ -75,6 +80,9 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _is_series(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        names = {kind.field(at).name: kind.field(at).type for at in range(kind.num_fields)}
+        return set(names) == {"time", "value"} and _is_series(names["value"])
     while pa.types.is_list(kind) or pa.types.is_large_list(kind):
         kind = kind.value_type
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
@@ -96,6 +104,8 @@ def _medium(name: str, cells: list[str]) -> str | None:
     media = {medium_of_path(cell) for cell in cells}
     if len(media) == 1 and None not in media:
         return media.pop()
+    if all(_LIST.fullmatch(cell) for cell in cells[:_LISTS]):
+        return "series"
     named = name.strip().lower() in INPUT_NAMES["text"]
     return "text" if named or _reads_like_text(cells) else None
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from underlay.bundle import Answers, Bundle
 from underlay.core import DataError, MissingColumn, Target
-from underlay.data import Table, encode_targets, open_table
+from underlay.data import Table, encode_targets, gathered_as, open_table
 from underlay.evaluate import DataFacts, Examination, Fact, ReportData, examine
 
 
@@ -71,7 +71,8 @@ def evaluate(
     """
     with TemporaryDirectory(prefix="underlay-") as cache:
         files = [name for name, modality in bundle.modalities.items() if modality.files]
-        table = open_table(source, cache=Path(cache)).with_files(files)
+        opened = open_table(source, cache=Path(cache))
+        table = gathered_as(opened, bundle.provenance.get("recipe", {})).with_files(files)
         columns = {column.name: table.values(column.name) for column in bundle.schema.columns}
         truths = {target.name: encode_targets(table, target).values for target in bundle.schema.targets}
         by = {name: table.values(name) for name in slice_by}

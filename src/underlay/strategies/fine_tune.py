@@ -196,7 +196,7 @@ def _resolved(
 ) -> Recipe:
     longest = max(int(modality.facts().get("max_length", 0)) for modality in modalities.values())
     return resolve_recipe(
-        recipe,
+        recipe.change({"data": {"series": dict(data.table.gathered or {}) or False}}),
         schema=data.schema,
         assembly=assembly,
         lengths=rows.lengths,

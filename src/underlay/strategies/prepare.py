@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 
 from underlay.core import DataError, Modality, RecipeError, Schema, Target, stream
-from underlay.data import Splits, Table, TargetValues, encode_targets, infer_schema, open_table, split
+from underlay.data import (
+    Gathering,
+    Splits,
+    Table,
+    TargetValues,
+    encode_targets,
+    find_wide,
+    gather,
+    infer_schema,
+    open_table,
+    split,
+)
 from underlay.modalities import MODALITIES
 from underlay.objectives import balanced_weights
 from underlay.strategies.assembly import Assembly
@@ -222,12 +233,25 @@ def _known(labels: np.ndarray) -> np.ndarray:
 
 def _opened(source: Any, recipe: Recipe, targets: Sequence[str], cache: Path) -> Table:
     """The table, with the label spellings merged that the recipe names."""
-    table = open_table(source, cache=cache)
+    table = gathered(open_table(source, cache=cache), recipe)
     if recipe.data.merge and not targets:
         raise RecipeError(["data.merge needs data.target: the column whose labels are merged"])
     for target in targets if recipe.data.merge else ():
         table = table.with_merged(target, recipe.data.merge)
     return table
+
+
+def gathered(table: Table, recipe: Recipe) -> Table:
+    """The table with the series that lie in many columns or rows in one, as the recipe says or as is clear.
+
+    Where the recipe names other input columns, nothing is gathered unasked.
+    """
+    asked, named = recipe.data.series, recipe.data.columns
+    if asked is False:
+        return table
+    unasked = asked is None and (named is None or "series" in named)
+    how = Gathering.read(asked) if asked is not None else find_wide(table) if unasked else None
+    return table if how is None else gather(table, how)
 
 
 def _with_files(table: Table, schema: Schema) -> Table:

@@ -37,6 +37,9 @@ class DataRecipe(Section):
     time: str | None = Field(None, description="later rows are for validation and test")
     weight: str | None = Field(None, description="importance of a row, > 0")
     merge: dict[str, str] = Field({}, description="label spellings that are one label: {'yes ': 'Yes'}")
+    series: dict[str, str | tuple[str, ...]] | Literal[False] | None = Field(
+        None, description="{wide: t} or {id: COLUMN, time: COLUMN, value: COLUMN}: gathered; null: if clear, and said"
+    )
     extra: tuple[str, ...] = Field((), description="further columns for objectives and slices")
     split: SplitRecipe = SplitRecipe()
     suspects: bool = Field(True, description="look for labels that are probably wrong")
