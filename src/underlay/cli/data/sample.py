@@ -42,6 +42,8 @@ def _list(*, json: bool) -> None:
 
 def _shown(cell: object) -> object:
     """A cell as a table can show it."""
+    if isinstance(cell, list):
+        return f"{len(cell):,} {'lists' if cell and isinstance(cell[0], list) else 'values'}"
     return f"{len(cell):,} bytes" if isinstance(cell, bytes) else cell
 
 
