@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 RECIPES = Path(__file__).parent / "recipes"
+TEXT: Mapping[str, str] = {"text": "text"}
 
 
 class CommandFailed(Exception):
@@ -37,16 +38,25 @@ class Fitted:
 
 
 def fit(
-    train: Path, test: Path, *, recipe: Path, out: Path, seed: int, overrides: Sequence[str] = (), preset: str = ""
+    train: Path,
+    test: Path,
+    *,
+    recipe: Path,
+    out: Path,
+    seed: int,
+    overrides: Sequence[str] = (),
+    preset: str = "",
+    inputs: Mapping[str, str] = TEXT,
 ) -> Fitted:
-    """Run `underlay fit` in a process of its own.
+    """Run `underlay fit` in a process of its own; `inputs` are columns and their modality.
 
     Raises:
         CommandFailed: It did not end well.
     """
     shutil.rmtree(out, ignore_errors=True)
     shutil.rmtree(out.with_name(f"{out.name}.run"), ignore_errors=True)
-    words = ["fit", str(train), "--target", "label", "--text", "text", "--test", str(test), "--recipe", str(recipe)]
+    words = ["fit", str(train), "--target", "label", "--test", str(test), "--recipe", str(recipe)]
+    words += [word for column, modality in inputs.items() for word in (f"--{modality}", column)]
     words += ["--out", str(out), "--seed", str(seed), "--json", "--quiet"]
     words += [word for override in overrides for word in ("--set", override)]
     words += ["--preset", preset] if preset else []

@@ -21,24 +21,26 @@ class DataAbsent(Exception):
 
 @dataclass(frozen=True)
 class Cut:
-    """Rows to learn from and rows to be measured on, columns `text` and `label`.
+    """Rows to learn from and rows to be measured on: an input column and `label`.
 
     Args:
         train: All that learning and selection may see.
         test: Touched once.
         validation: An official validation part, where thresholds are chosen.
+        column: The input.
     """
 
     train: pd.DataFrame
     test: pd.DataFrame
     validation: pd.DataFrame | None = None
+    column: str = "text"
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Save as `train.parquet` and `test.parquet`."""
         folder.mkdir(parents=True, exist_ok=True)
         train, test = folder / "train.parquet", folder / "test.parquet"
-        self.train[["text", "label"]].to_parquet(train, index=False)
-        self.test[["text", "label"]].to_parquet(test, index=False)
+        self.train[[self.column, "label"]].to_parquet(train, index=False)
+        self.test[[self.column, "label"]].to_parquet(test, index=False)
         return train, test
 
 
@@ -103,6 +105,18 @@ def sst2_few(seed: int, per_class: int = 8) -> Cut:
     rows = read("sst2")
     sentences = rows[(rows.split == "train") & rows.full_sentence]
     return Cut(draw_per_class(sentences, per_class, seed), rows[rows.split == "validation"])
+
+
+def fashion_mnist() -> Cut:
+    """The official split, the first thousand training and five hundred test pictures of each class."""
+    rows = read("fashion_mnist")
+    return Cut(rows[rows.split == "train"], rows[rows.split == "test"], column="image")
+
+
+def cifar10() -> Cut:
+    """The official split, 2,000 training and 500 test pictures of each class."""
+    rows = read("cifar10")
+    return Cut(rows[rows.split == "train"], rows[rows.split == "test"], column="image")
 
 
 def movie_snippets() -> Cut:

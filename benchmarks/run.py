@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Mapping
 
-from benchmarks import chinese, few_shot, flop_rate, page, presets, quality, speed_vs_trainer
+from benchmarks import chinese, few_shot, flop_rate, image, page, presets, quality, speed_vs_trainer
 from benchmarks.command import CommandFailed
 from benchmarks.datasets import DataAbsent
 
@@ -13,6 +13,7 @@ SCRIPTS: Mapping[str, Callable[[list[str]], None]] = {
     "presets": presets.main,
     "chinese": chinese.main,
     "speed_vs_trainer": speed_vs_trainer.main,
+    "image": image.main,
     "quality": quality.main,
 }
 """In the order of their length: minutes first, hours last."""

@@ -17,7 +17,7 @@ from benchmarks.record import Results, read_all, read_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import datasets, page, presets, quality, speed_vs_trainer
+from benchmarks import datasets, image, page, presets, quality, speed_vs_trainer
 from underlay.strategies.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent.parent
@@ -51,10 +51,11 @@ def test_every_recipe_is_one(path):
 def test_every_experiment_has_its_recipe_and_every_goal_a_known_benchmark():
     recipes = {experiment.recipe for experiment in quality.EXPERIMENTS.values()}
     recipes |= {race.recipe for race in speed_vs_trainer.RACES.values()}
+    recipes |= {task.recipe for task in image.TASKS.values()}
     assert all(recipe_file(name).exists() for name in recipes)
     races = {f"{row}-{race}" for row in ("P2", "P2b") for race in speed_vs_trainer.RACES}
     demos = {f"demo-{preset}" for preset in presets.PRESETS}
-    assert {goal.benchmark for goal in GOALS} <= {*quality.EXPERIMENTS, *races, *demos, "P1-short", "P1-256", "P12"}
+    assert {goal.benchmark for goal in GOALS} <= {*quality.EXPERIMENTS, *races, *demos, *image.TASKS, "P1-short", "P1-256", "P12"}
 
 
 def test_a_record_says_how_it_was_measured_and_is_found_by_its_cell(results):
