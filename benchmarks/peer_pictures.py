@@ -115,7 +115,7 @@ def train(
     torch.manual_seed(seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.01)
     steps = epochs * math.ceil(len(pixels) / BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=max(0.1, 3 / steps))
     network.train()
     began = time.monotonic()
     for _ in range(epochs):
