@@ -10,12 +10,20 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from underlay import bundle as artefact
 from underlay.core import Listener, Schema, UsageError
-from underlay.data import MISSING
+from underlay.data import MISSING, Table, open_table
+from underlay.data.features import columns_of, holds_words, is_one_column_of_texts, is_sparse, kinds_of
 from underlay.strategies.recipe import Recipe
+
+TEXT, NUMBERS, MIXED = "text", "numbers", "mixed"
+"""What X can be."""
+
+SPARSE = (
+    "X is a sparse matrix, the output of a vectorizer; sparse input is not supported, give the texts or dense numbers"
+)
 
 
 class Bundle:
@@ -171,7 +179,7 @@ def load(folder: str | Path) -> Bundle:
 
 
 class UnderlayClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A text classifier for scikit-learn's pipelines and cross-validation.
+    """A classifier of texts, of numbers and of mixed columns, for scikit-learn's pipelines and cross-validation.
 
     Args:
         preset: `fast`, `balanced` or `best`.
@@ -198,21 +206,26 @@ class UnderlayClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.out = out
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
-        """Fine-tune on texts and their labels.
+        """Fine-tune on rows and their labels.
 
         Args:
-            X: Texts, `[N]` or one column `[N, 1]`.
+            X: Texts, `[N]` or one column `[N, 1]`; an array of numbers `[N, F]`, NaN where one is missing; or a frame,
+                each column of which is read as text, or as numbers or categories.
             y: Labels, `[N]`.
 
         Raises:
-            ValueError: X holds something else than texts, y is no column of labels, or their lengths differ.
+            ValueError: X is none of these, y is no column of labels, or their lengths differ.
             UnderlayError: Anything else a person can act on.
         """
         classes, index = classes_of(y)
-        texts = texts_of(X)
-        if len(texts) != len(index):
-            raise ValueError(f"X has {len(texts)} rows and y has {len(index)}")
+        self._form, table = self._begin(X)
+        if len(table) != len(index):
+            raise ValueError(f"X has {len(table)} rows and y has {len(index)}")
         names = label_names(classes)
+        kinds = {TEXT: TEXT} if self._form == TEXT else kinds_of(table)
+        if not kinds:
+            raise ValueError(f"all {len(table.columns)} columns of X are empty")
+        target = next(name for name in ("label", "label_", "label__") if name not in table.columns)
         overrides = [
             f"seed={self.seed}",
             f"model.trunk={self.trunk}",
@@ -222,32 +235,62 @@ class UnderlayClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ]
         recipe = Recipe.load(preset=self.preset, overrides=overrides)
         task = "binary" if len(names) == 2 else "multiclass"
-        recipe = recipe.change({"data": {"target": "label", "columns": {"text": "text"}, "task": task}})
-        table = {"text": texts, "label": [names[position] for position in index]}
-        self.bundle_ = fit(_arrow(table), recipe=recipe, out=self.out, force=self.out is not None)
-        self.classes_, self.n_features_in_ = classes, 1
+        recipe = recipe.change({"data": {"target": target, "columns": kinds, "task": task}})
+        labelled = _labelled(table, target, [names[position] for position in index])
+        self.bundle_ = fit(labelled, recipe=recipe, out=self.out, force=self.out is not None)
+        self.classes_ = classes
         self._order = [names.index(name) for name in self.bundle_.labels]
         return self
 
     def __sklearn_tags__(self) -> Any:
-        """Texts, one column of them."""
+        """Texts, numbers and categories, some of them missing."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
         return tags
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
         """Calibrated probabilities `[N, K]`, columns as `classes_`."""
         check_is_fitted(self, "bundle_")
-        found = np.zeros((len(texts := texts_of(X)), len(self.classes_)))
-        if texts:
-            found[:, self._order] = self.bundle_.predict_proba(texts)
+        table = self._again(X)
+        found = np.zeros((len(table), len(self.classes_)))
+        if len(table):
+            read = {column.name: table.values(column.name) for column in self.bundle_.schema.columns}
+            found[:, self._order] = self.bundle_.predict_proba(read)
         return found
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The likeliest class of each text, `[N]`."""
+        """The likeliest class of each row, `[N]`."""
         scores = self.predict_proba(X)
         return np.asarray(self.classes_[scores.argmax(1)])
+
+    def _begin(self, X: Any) -> tuple[str, Table]:  # noqa: N803
+        """What X is, and its columns; remembers their number and names."""
+        if is_sparse(X):
+            raise ValueError(SPARSE)
+        if is_one_column_of_texts(X):
+            self.n_features_in_ = 1
+            return TEXT, open_table({TEXT: texts_of(X)})
+        if holds_words(X):
+            validate_data(self, X, skip_check_array=True)
+            return MIXED, columns_of(X)
+        return NUMBERS, self._numbers(X, reset=True)
+
+    def _again(self, X: Any) -> Table:  # noqa: N803
+        """The columns of an X like the one that was fitted on."""
+        if is_sparse(X):
+            raise ValueError(SPARSE)
+        if self._form == TEXT:
+            return open_table({TEXT: texts_of(X)})
+        if self._form == NUMBERS:
+            return self._numbers(X, reset=False)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return columns_of(X)
+
+    def _numbers(self, X: Any, *, reset: bool) -> Table:  # noqa: N803
+        matrix = validate_data(self, X, reset=reset, ensure_all_finite="allow-nan")
+        named = getattr(self, "feature_names_in_", None)
+        return columns_of(matrix, names=None if named is None else named.tolist())
 
 
 def classes_of(labels: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -300,10 +343,8 @@ def texts_of(values: Any) -> list[str]:
     >>> texts_of(np.array([["one"], ["column"]]))
     ['one', 'column']
     """
-    if hasattr(values, "tocsr"):
-        raise ValueError(
-            "X is a sparse matrix, the output of a vectorizer; sparse input is not supported, give the texts"
-        )
+    if is_sparse(values):
+        raise ValueError(SPARSE)
     if hasattr(values, "to_pylist"):  # Arrow
         values = values.to_pylist()
     elif hasattr(values, "to_numpy"):  # pandas, polars
@@ -321,7 +362,7 @@ def texts_of(values: Any) -> list[str]:
     return list(array)
 
 
-def _arrow(columns: Mapping[str, Sequence[str]]) -> Any:
+def _labelled(table: Table, target: str, labels: Sequence[str]) -> Any:
     import pyarrow as pa
 
-    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    return table.arrow.append_column(target, pa.array(labels, pa.string()))
