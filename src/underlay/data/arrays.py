@@ -1,6 +1,7 @@
 """`.npz` archives of NumPy arrays: series and their labels; nothing in them is ever run."""
 
 import io
+import math
 import zipfile
 from pathlib import Path
 
@@ -116,6 +117,7 @@ def _require_sizes(path: Path, infos: list[zipfile.ZipInfo]) -> None:
 
 def _array(content: bytes, path: Path, name: str) -> np.ndarray:
     try:
+        _require_promise(content)
         return np.asarray(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
     except ValueError as error:
         if "pickle" in str(error) or "Object arrays" in str(error):
@@ -127,3 +129,19 @@ def _array(content: bytes, path: Path, name: str) -> np.ndarray:
         raise DataError(
             f"{path.name}: {name} cannot be read: {error}", "write it again with np.savez", code="npz_damaged"
         ) from error
+
+
+def _require_promise(content: bytes) -> None:
+    """Refuse a header that promises more bytes than follow it: they would be allocated first.
+
+    Raises:
+        ValueError: It does, or there is no header.
+    """
+    file = io.BytesIO(content)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(file)
+    if version not in readers:
+        raise ValueError(f"format {version} is not read")
+    shape, _, kind = readers[version](file)
+    if not kind.hasobject and kind.itemsize * math.prod(shape) != len(content) - file.tell():
+        raise ValueError(f"an array of shape {shape} and type {kind} in {len(content):,} bytes")

@@ -22,7 +22,7 @@ TIMED = ("time", "value")
 BLANK = "blank"
 """Key of the neutral series: `{"blank": 150}` has 150 positions and nothing in them."""
 
-MISSING_WORDS = ("", "nan", "none", "null", "na")
+MISSING_WORDS = ("nan", "none", "null", "na")
 
 
 def read_cell(value: Any, *, ragged: str = "refuse") -> np.ndarray:
@@ -97,8 +97,10 @@ def interpolated(times: np.ndarray, numbers: np.ndarray, asked: np.ndarray) -> n
 def _parsed(text: str) -> Any:
     if len(text) > MOST_CHARACTERS:
         _too_long(f"{len(text):,} characters")
-    if text.strip().lower() in MISSING_WORDS:
+    if not text.strip():
         raise RowError("the series is empty", "write its numbers as a JSON list: [0.1, 0.2, null]", code="empty_series")
+    if text.strip().lower() in MISSING_WORDS:
+        raise RowError("the series is missing", "give a list of numbers", code="missing_series")
     try:
         # NaN and Infinity are Python's, not JSON's; a NaN is a missing value, an infinity is refused later.
         found = json.loads(text)
