@@ -82,10 +82,10 @@ class Backbone:
 def open_checkpoint(
     files: Mapping[str, Path], *, name: str, digest: str, credit: str, changes: Mapping[str, Any]
 ) -> Backbone:
-    """Read a trained trunk out of its three files.
+    """Read a trained trunk out of its files.
 
     Args:
-        files: `config.json`, `model.safetensors` and `tokenizer.json`, wherever they lie.
+        files: `config.json`, `model.safetensors`, and what the family needs or reads besides, wherever they lie.
         name: As the user wrote it.
         digest: SHA-256 of the weights.
         credit: Whose work it is.
@@ -100,18 +100,28 @@ def open_checkpoint(
         raise CheckpointRefused(
             f"{name} is a checkpoint of {kind!r}", f"our trunk computes {', '.join(FAMILIES)}", code="model_type"
         )
-    stem, trunk, limit = FAMILIES[kind].describe(settings)
+    family = FAMILIES[kind]
+    if missing := [file for file in family.assets if file not in files]:
+        raise CheckpointRefused(
+            f"{name} has no {' and no '.join(missing)}, which a checkpoint of {kind!r} comes with",
+            "save it with `tokenizer.save_pretrained(folder)` of transformers 5",
+            code="checkpoint_files",
+        )
+    stem, trunk, limit = family.describe(settings)
+    for file, refine in family.refined.items():
+        stem |= refine(_settings(files[file])) if file in files else {}
     return Backbone(
         name=name,
         trunk={**trunk, **changes},
         stem=stem,
-        assets={"tokenizer.json": files["tokenizer.json"].read_bytes()},
+        assets={file: files[file].read_bytes() for file in family.assets},
         limit=limit,
         digest=digest,
         credit=credit,
         weights=files["model.safetensors"],
         family=kind,
-        pooling="last" if trunk.get("causal") else "mean",
+        pooling=family.pooling or ("last" if trunk.get("causal") else "mean"),
+        suggests=family.suggests(stem),
     )
 
 

@@ -235,12 +235,12 @@ def _stem(backbone: Backbone, column: str, described: Mapping[str, Any]) -> dict
         fresh = {key: value for key, value in described.items() if key not in ("name", "limit", "picture")}
         ordered = getattr(TRUNKS[backbone.trunk["name"]], "ordered", False) or backbone.trunk.get("rotary", False)
         return {"name": name, **fresh, "width": backbone.trunk["width"], "positions": 0 if ordered else limit}
-    for key in ("vocabulary", "padding"):
-        if key in described and described[key] != backbone.stem[key]:
+    for key in (set(described) & set(backbone.stem)) - {"name"}:
+        if described[key] != backbone.stem[key]:
             raise UsageError(
                 f"column {column!r} has {key} {described[key]}, the trunk {backbone.name} was trained with "
                 f"{backbone.stem[key]}",
-                "use the tokenizer that came with the trunk",
+                "use the tokenizer, or the size, that came with the trunk",
             )
     if backbone.limit is not None and limit > backbone.limit:
         raise UsageError(

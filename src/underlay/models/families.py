@@ -1,21 +1,11 @@
-"""The checkpoint architectures our trunk computes: BERT (and MiniLM), RoBERTa, DistilBERT, GPT-2."""
+"""The checkpoint architectures our trunk computes: BERT (and MiniLM), RoBERTa, DistilBERT, GPT-2, ViT."""
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
-from underlay.models.family import Family, Sources
-
-
-def same(tensor: Tensor) -> Tensor:
-    """The tensor as it is."""
-    return tensor
-
-
-def stack(*parts: Tensor) -> Tensor:
-    """Query, key and value one under the other."""
-    return torch.cat(parts)
+from underlay.models.family import Family, Sources, same, stack
+from underlay.models.vit import VIT
 
 
 def turned(tensor: Tensor) -> Tensor:
@@ -185,5 +175,6 @@ FAMILIES: Mapping[str, Family] = {
     "xlm-roberta": ROBERTA,
     "distilbert": DISTILBERT,
     "gpt2": GPT2,
+    "vit": VIT,
 }
 """By `model_type` in config.json."""

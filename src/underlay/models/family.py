@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from underlay.core import CheckpointRefused
@@ -20,14 +21,14 @@ Sources = dict[str, tuple[Names, Callable[..., Tensor]]]
 HARMLESS = frozenset(
     {
         "_name_or_path", "architectures", "bos_token_id", "chunk_size_feed_forward", "classifier_dropout",
-        "cls_token_id", "dtype", "embd_pdrop", "eos_token_id", "finetuning_task", "gradient_checkpointing",
-        "id2label", "initializer_range", "keys_to_ignore_at_inference", "label2id", "language", "mask_token_id",
-        "model_type", "n_ctx", "num_labels", "output_attentions", "output_hidden_states", "output_past",
-        "pad_token_id", "problem_type", "qa_dropout", "reorder_and_upcast_attn", "return_dict", "sep_token_id",
-        "seq_classif_dropout", "sinusoidal_pos_embds", "summary_activation", "summary_first_dropout",
-        "summary_proj_to_labels", "summary_type", "summary_use_proj", "task_specific_params",
-        "tie_word_embeddings", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version",
-        "unk_token_id", "use_cache",
+        "cls_token_id", "dtype", "embd_pdrop", "encoder_stride", "eos_token_id", "finetuning_task",
+        "gradient_checkpointing", "id2label", "initializer_range", "keys_to_ignore_at_inference", "label2id",
+        "language", "mask_token_id", "model_type", "n_ctx", "num_labels", "output_attentions", "output_hidden_states",
+        "output_past", "pad_token_id", "pooler_act", "pooler_output_size", "problem_type", "qa_dropout",
+        "reorder_and_upcast_attn", "return_dict", "sep_token_id", "seq_classif_dropout", "sinusoidal_pos_embds",
+        "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
+        "task_specific_params", "tie_word_embeddings", "tokenizer_class", "torch_dtype", "torchscript",
+        "transformers_version", "unk_token_id", "use_cache",
     }
 )
 # fmt: on
@@ -41,7 +42,17 @@ ACTIVATIONS = {
     "silu": "silu",
 }
 
-_NUMBERS = frozenset(("vocabulary", "width", "depth", "heads", "inner", "positions", "norm_eps"))
+_NUMBERS = frozenset(("vocabulary", "width", "depth", "heads", "inner", "positions", "norm_eps", "side", "patch"))
+
+
+def same(tensor: Tensor) -> Tensor:
+    """The tensor as it is."""
+    return tensor
+
+
+def stack(*parts: Tensor) -> Tensor:
+    """Query, key and value one under the other."""
+    return torch.cat(parts)
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,11 @@ class Family:
         skipped: Beginnings of tensor names that belong to other heads, and buffers.
         sources: From the number of layers: where each of our tensors comes from.
         first_place: Position rows before the first real one, from the padding id.
+        stem: From our words for the settings, and the settings: the stem's arguments and its positions; None: of texts.
+        assets: Files the modality needs.
+        refined: Files that need not be there, each with what gives further arguments of the stem out of it.
+        suggests: Options of modalities that suit the stem; see `Backbone`.
+        pooling: Where neither the mean nor, of a causal trunk, the last position suits it.
     """
 
     prefix: str
@@ -69,6 +85,11 @@ class Family:
     skipped: tuple[str, ...]
     sources: Callable[[int, int], Sources]
     first_place: Callable[[int], int] = field(default=lambda padding: 0)
+    stem: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[dict[str, Any], int]] | None = None
+    assets: tuple[str, ...] = ("tokenizer.json",)
+    refined: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = field(default_factory=dict)
+    suggests: Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]] = field(default=lambda stem: {})
+    pooling: str | None = None
 
     def describe(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], int]:
         """Arguments of the stem and of the trunk, and the longest segment.
@@ -78,17 +99,7 @@ class Family:
         """
         self._refuse(settings)
         given = {ours: settings.get(theirs, self.default.get(theirs)) for theirs, ours in self.read.items()}
-        padding = settings.get("pad_token_id")
-        padding = padding if padding is not None else settings.get("eos_token_id") or 0
-        limit = given["positions"] - self.first_place(padding)
-        stem = {
-            "name": "text.v1",
-            "vocabulary": given["vocabulary"],
-            "padding": padding,
-            "width": given["width"],
-            "positions": limit,
-            "norm_eps": given["norm_eps"] if self.normed_stem else None,
-        }
+        stem, limit = (self.stem or self._text_stem)(given, settings)
         trunk = {
             "name": "transformer.v1",
             **{key: given[key] for key in ("width", "depth", "heads", "norm_eps")},
@@ -97,6 +108,19 @@ class Family:
             **self.trunk,
         }
         return stem, trunk, limit
+
+    def _text_stem(self, given: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+        padding = settings.get("pad_token_id")
+        padding = padding if padding is not None else settings.get("eos_token_id") or 0
+        limit = given["positions"] - self.first_place(padding)
+        return {
+            "name": "text.v1",
+            "vocabulary": given["vocabulary"],
+            "padding": padding,
+            "width": given["width"],
+            "positions": limit,
+            "norm_eps": given["norm_eps"] if self.normed_stem else None,
+        }, limit
 
     def _refuse(self, settings: Mapping[str, Any]) -> None:
         problems = [

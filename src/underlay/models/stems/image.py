@@ -19,7 +19,7 @@ LARGEST = 4096
 class ImageStem(OwnParameters):
     """Each patch projected to D, a class token before them, learned positions, normalisation, dropout.
 
-    Bytes become -1 to 1, as in ViT's own training.
+    Bytes become -1 to 1 where neither `mean` nor `std` is given, as in ViT's own training.
 
     Args:
         height: H, a multiple of `patch`.
@@ -29,6 +29,8 @@ class ImageStem(OwnParameters):
         class_token: Whether a learned vector stands before the patches.
         positions: Places with learned positions, the class token included; 0: none (the trunk is ordered by itself).
         norm_eps: Added to the variance; None: no normalisation (ViT).
+        mean: Subtracted from what is 0 to 1, one number or one a channel; None: 0.5.
+        std: Divides then, likewise.
         dropout: After normalisation.
 
     >>> stem = ImageStem(height=8, breadth=12, patch=4, width=5, positions=6)
@@ -48,6 +50,8 @@ class ImageStem(OwnParameters):
         class_token: bool = False,
         positions: int = 0,
         norm_eps: float | None = 1e-6,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
@@ -57,6 +61,9 @@ class ImageStem(OwnParameters):
         if positions not in (0, self.length):
             raise ValueError(f"there are {self.length} places and {positions} positions")
         self.height, self.breadth, self.patch, self.width = height, breadth, patch, width
+        self.mean, self.std = (tuple(given or [0.5]) for given in (mean, std))
+        if not all(len(one) in (1, 3) for one in (self.mean, self.std)) or min(self.std) <= 0:
+            raise ValueError(f"mean {mean} and std {std} need 1 or 3 numbers each, and std above 0")
         self.patches = Linear(3 * patch * patch, width)
         self.token = nn.Parameter(torch.empty(width)) if class_token else None
         self.places = nn.Embedding(positions, width) if positions else None
@@ -68,7 +75,8 @@ class ImageStem(OwnParameters):
         pixels = arrays["pixels"]
         if tuple(pixels.shape[1:]) != (self.height, self.breadth, 3):
             raise ValueError(f"pixels are {list(pixels.shape[1:])}; this stem reads {[self.height, self.breadth, 3]}")
-        values = pixels.to(self.patches.weight.dtype) / 127.5 - 1
+        values = pixels.to(self.patches.weight.dtype) / 255
+        values = (values - values.new_tensor(self.mean)) / values.new_tensor(self.std)
         patches = F.pixel_unshuffle(values.permute(0, 3, 1, 2), self.patch)  # [B, 3 * P * P, H / P, W / P]
         embedded: Tensor = self.patches(patches.flatten(2).transpose(1, 2).flatten(0, 1)).unflatten(
             0, (len(pixels), -1)
