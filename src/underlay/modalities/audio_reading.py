@@ -140,7 +140,7 @@ def _of_mapping(value: Mapping[str, Any]) -> _Samples | BinaryIO:
     if value.get("array") is not None:
         if rate is None:
             raise RowError("an array came without its sampling_rate", "give both", code="missing_rate")
-        return _Samples(_samples(value["array"]), int(rate))
+        return _Samples(_samples(value["array"]), int(float(rate)))
     inner = value.get("bytes") if value.get("bytes") is not None else value.get("path")
     if inner is None or isinstance(inner, Mapping):
         raise RowError(
