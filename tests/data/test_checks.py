@@ -152,7 +152,7 @@ def test_huge_and_damaged_cells_are_named(opened):
 
 def test_rows_longer_than_the_model_reads_are_counted():
     checks = check(_rows(*_plain(10)), _SCHEMA, lengths=np.arange(10) * 100, limit=512)
-    assert checks["truncated"].message.startswith("4 rows (40.0%) longer than 512 tokens, the longest 900")
+    assert checks["truncated"].message.startswith("4 rows (40.0%) longer than 512 positions, the longest 900")
 
 
 def test_regression_and_multilabel_tables_are_checked_too():

@@ -85,3 +85,22 @@ def test_every_parameter_learns():
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert bool((parameter.grad != 0).any()), name
+
+
+def test_some_cells_are_emptied_while_training_and_none_in_evaluation():
+    stem = TableStem(width=4, edges=[], categories=4, emptied=0.25, dropout=0.0)
+    arrays = cell(categories=[3] * 4_000)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        rows = stem.norm(stem.kinds.weight)
+        found = stem.train()(arrays)[:, 0]
+        near = torch.cdist(found, rows).argmin(1)
+        calm = torch.cdist(stem.eval()(arrays)[:, 0], rows).argmin(1)
+    shares = torch.bincount(near, minlength=5) / len(near)
+    torch.testing.assert_close(shares, torch.tensor([0.25, 0.25, 0, 0.5, 0]), rtol=0, atol=0.03)
+    assert set(calm.tolist()) == {3}
+    number = TableStem(width=4, edges=NUMBER["edges"], emptied=0.25, dropout=0.0).train()
+    with torch.no_grad():
+        found = number(cell([1.0] * 4_000))[:, 0]
+        gone = (found == number.norm(number.kinds.weight)).all(1)
+    assert 0.22 < gone.float().mean() < 0.28

@@ -30,7 +30,7 @@ def odd_cells(table: Table, name: str) -> list[Finding]:
     huge = _where(pc.greater(pc.binary_length(column), _HUGE))
     nul = _where(pc.match_substring(column, "\0"))
     replaced = _where(pc.match_substring(column, "\ufffd"))
-    formula = _where(pc.match_substring_regex(column, r"^[=+\-@\t]"))
+    formula = _where(pc.match_substring_regex(column, r"^([=@\t]|[+\-][^\d.])"))
     markup = _where(pc.match_substring_regex(column, r"(?i)</?(a|b|br|div|i|li|p|script|span|table|ul)[ />]"))
     kept = (
         ("huge_cell", "warning", huge, f"longer than {_HUGE:,} bytes; a model reads the part its length allows"),
@@ -59,7 +59,7 @@ def truncated(table: Table, lengths: np.ndarray, limit: int) -> list[Finding]:
         return []
     share = len(rows) / len(lengths)
     message = (
-        f"{several(len(rows), 'row')} ({share:.1%}) longer than {limit} tokens, the longest {int(lengths.max()):,}; "
+        f"{several(len(rows), 'row')} ({share:.1%}) longer than {limit} positions, the longest {int(lengths.max()):,}; "
         "model.long: head-tail, windows or head decides what is read of them"
     )
     return [Finding("truncated", "info", len(rows), message, _places(table, rows))]

@@ -28,6 +28,7 @@ def check(
     fingerprint: Mapping[str, Fingerprint] | None = None,
     lengths: np.ndarray | None = None,
     limit: int | None = None,
+    read: np.ndarray | None = None,
 ) -> Checks:
     """Give everything that is worth knowing about the rows.
 
@@ -39,12 +40,13 @@ def check(
         fingerprint: By input column, from the modality; without it rows are not compared.
         lengths: Positions each row takes in the model.
         limit: The most it reads.
+        read: Which rows the model can read, `[N]`; None: those that hold anything.
 
     Raises:
         DataError: A target cell is none of the labels, or no number.
     """
     found: list[Finding] = []
-    usable, targets = _set_aside(table, schema, found)
+    usable, targets = _set_aside(table, schema, found, read)
     for column in schema.columns:
         found += odd_cells(table, column.name)
     for target in schema.targets:
@@ -62,9 +64,13 @@ def check(
     return Checks(tuple(found), usable, leaked, first)
 
 
-def _set_aside(table: Table, schema: Schema, found: list[Finding]) -> tuple[np.ndarray, dict[str, TargetValues]]:
+def _set_aside(
+    table: Table, schema: Schema, found: list[Finding], read: np.ndarray | None
+) -> tuple[np.ndarray, dict[str, TargetValues]]:
     """Rows without any input or without any target, counted; the others are usable."""
     empty = np.logical_and.reduce([empty_cells(table.column(column.name)) for column in schema.columns])
+    if read is not None:  # to some modalities an empty cell says something
+        empty &= ~read
     targets = {target.name: encode_targets(table, target) for target in schema.targets}
     unlabelled = np.logical_and.reduce([values.missing for values in targets.values()])
     names = " and ".join(repr(column.name) for column in schema.columns)

@@ -54,6 +54,7 @@ def check_data(
         fingerprint={name: modality.fingerprint for name, modality in modalities.items()} if comparable else None,
         lengths=_lengths(rows),
         limit=_limit(modalities),
+        read=np.all([store.lengths > 0 for store in rows.columns.values()], axis=0),
     )
     findings = list(found.findings)
     if recipe.data.suspects and len(data.schema.columns) == 1:

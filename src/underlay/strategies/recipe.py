@@ -259,7 +259,10 @@ def _lines(section: Section, depth: int, notes: bool) -> list[str]:
             lines += [f"{pad}{name}:", *_lines(value, depth + 1, notes)]
             continue
         plain = section.model_dump(mode="json", include={name})[name]
-        written = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=10**6).splitlines()[0]
+        # Keys keep their order: that of the columns is the order of a model's parts.
+        written = yaml.safe_dump(
+            plain, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
+        ).splitlines()[0]
         text = f"{pad}{name}: {written}"
         lines.append(f"{text:<34}  # {info.description}" if notes and info.description else text)
     return lines
