@@ -135,9 +135,11 @@ def test_leakage_between_the_parts_of_one_table_is_given_as_positions_in_the_tes
 
 @pytest.mark.row("D07")
 def test_cells_that_a_spreadsheet_would_run_stay_text_and_are_counted(opened):
-    table = opened("a.csv", "text,label\n=1+1,yes\n+1,no\n-x,yes\n@sum(a),no\n<b>bold</b>,yes\nplain,no\n")
-    assert table.values("text") == ["=1+1", "+1", "-x", "@sum(a)", "<b>bold</b>", "plain"]
+    table = opened("a.csv", "text,label\n=1+1,yes\n+1+cmd,no\n-x,yes\n@sum(a),no\n<b>bold</b>,yes\nplain,no\n")
+    assert table.values("text") == ["=1+1", "+1+cmd", "-x", "@sum(a)", "<b>bold</b>", "plain"]
     checks = check(table, _SCHEMA)
+    numbers = open_table({"text": ["-0.5", "+3", "-1e-4"], "label": ["yes", "no", "yes"]})
+    assert "formula_like" not in {one.code for one in check(numbers, _SCHEMA).findings}
     assert (checks["formula_like"].count, checks["markup"].count) == (4, 1)
     assert {checks["formula_like"].severity, checks["markup"].severity} == {"info"}
 

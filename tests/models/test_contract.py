@@ -40,6 +40,7 @@ VARIANTS = [
 DESCRIBED = {
     "text.v1": {"name": "text.v1", "vocabulary": 40, "padding": 0, "limit": 16},
     "audio.v1": {"name": "audio.v1", "mels": 8, "stride": 4, "channels": 6, "limit": 16},
+    "table.v1": {"name": "table.v1", "edges": [-1.0, 0.0, 0.5, 2.0], "categories": 0, "limit": 1},
     "series.v1": {"name": "series.v1", "channels": 3, "patch": 2, "limit": 16},
 }
 PICTURES = {"picture.v1", "image.v1"}  # see test_spatial.py
@@ -93,7 +94,13 @@ def series(rows, length=None):
     return {"text": {"values": values, "observed": observed, "mask": mask}}
 
 
-INPUTS = {"text.v1": text, "series.v1": series, "audio.v1": audio}
+def table(rows, length=None):
+    """The same rows as cells, of which there is one a row whatever its length: the number of its first id."""
+    firsts = torch.tensor([[float(row[0][0]) + len(row[0])] for row in rows])
+    return {"text": {"number": firsts / 10 - 1, "category": torch.zeros_like(firsts).long(), "observed": firsts.long()}}
+
+
+INPUTS = {"table.v1": table, "text.v1": text, "series.v1": series, "audio.v1": audio}
 ROWS = [[[5, 6, 7, 8]], [[9, 10], [11, 12, 13]], [[14]], [[15, 16, 17, 18, 19, 20, 21]], [[9, 10]]]
 
 

@@ -30,7 +30,9 @@ def odd_cells(table: Table, name: str) -> list[Finding]:
     huge = _where(pc.greater(pc.binary_length(column), _HUGE))
     nul = _where(pc.match_substring(column, "\0"))
     replaced = _where(pc.match_substring(column, "\ufffd"))
-    formula = _where(pc.match_substring_regex(column, r"^([=@\t]|[+\-][^\d.])"))
+    begins = pc.match_substring_regex(column, r"^[=+\-@\t]")
+    number = pc.match_substring_regex(column, r"^[+\-]\d*\.?\d+([eE][+\-]?\d+)?$")
+    formula = _where(pc.and_not(begins, number))
     markup = _where(pc.match_substring_regex(column, r"(?i)</?(a|b|br|div|i|li|p|script|span|table|ul)[ />]"))
     kept = (
         ("huge_cell", "warning", huge, f"longer than {_HUGE:,} bytes; a model reads the part its length allows"),
