@@ -20,8 +20,8 @@ CHUNK = 4096
 FIRST_CHUNK = 256
 """Values of the first chunk, whose size says how many the next may hold."""
 
-CHUNK_BYTES = 64 << 20
-"""Encoded bytes of a chunk, about: recordings take a thousand times what texts do."""
+CHUNK_BYTES = 16 << 20
+"""Encoded bytes of a chunk, about: recordings take a thousand times what texts do, and their raw values more."""
 
 
 @dataclass(frozen=True)
