@@ -3,7 +3,19 @@
 import argparse
 from collections.abc import Callable, Mapping
 
-from benchmarks import chinese, few_shot, flop_rate, image, page, presets, quality, speed_vs_trainer
+from benchmarks import (
+    audio,
+    chinese,
+    few_shot,
+    flop_rate,
+    image,
+    page,
+    presets,
+    quality,
+    series,
+    several,
+    speed_vs_trainer,
+)
 from benchmarks.command import CommandFailed
 from benchmarks.datasets import DataAbsent
 
@@ -12,8 +24,11 @@ SCRIPTS: Mapping[str, Callable[[list[str]], None]] = {
     "few_shot": few_shot.main,
     "presets": presets.main,
     "chinese": chinese.main,
+    "series": series.main,
     "speed_vs_trainer": speed_vs_trainer.main,
+    "audio": audio.main,
     "image": image.main,
+    "several": several.main,
     "quality": quality.main,
 }
 """In the order of their length: minutes first, hours last."""

@@ -17,7 +17,7 @@ from benchmarks.record import Results, read_all, read_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import datasets, image, page, presets, quality, speed_vs_trainer
+from benchmarks import audio, datasets, image, page, presets, quality, series, speed_vs_trainer
 from underlay.strategies.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent.parent
@@ -51,11 +51,21 @@ def test_every_recipe_is_one(path):
 def test_every_experiment_has_its_recipe_and_every_goal_a_known_benchmark():
     recipes = {experiment.recipe for experiment in quality.EXPERIMENTS.values()}
     recipes |= {race.recipe for race in speed_vs_trainer.RACES.values()}
-    recipes |= {task.recipe for task in image.TASKS.values()}
+    recipes |= {task.recipe for tasks in (image.TASKS, audio.TASKS) for task in tasks.values()}
     assert all(recipe_file(name).exists() for name in recipes)
     races = {f"{row}-{race}" for row in ("P2", "P2b") for race in speed_vs_trainer.RACES}
     demos = {f"demo-{preset}" for preset in presets.PRESETS}
-    known = {*quality.EXPERIMENTS, *races, *demos, *image.TASKS, "P1-short", "P1-256", "P12"}
+    known = {
+        *quality.EXPERIMENTS,
+        *races,
+        *demos,
+        *image.TASKS,
+        *audio.TASKS,
+        series.BENCHMARK,
+        "P1-short",
+        "P1-256",
+        "P12",
+    }
     assert {goal.benchmark for goal in GOALS} <= known
 
 
@@ -199,3 +209,25 @@ def test_the_peer_trains_the_same_weights_and_reports_its_curve(tmp_path):
     assert answer["accuracy"] == 1.0
     assert answer["tokens"] == 64 * 5
     assert 0 < answer["curve"][-1][0] <= answer["seconds"]
+
+
+@pytest.mark.timeout(120)
+def test_the_plain_network_on_recordings_learns_tones_and_is_as_large_as_ours(tmp_path):
+    pytest.importorskip("soundfile", reason="the extra audio is not installed")
+    from benchmarks.datasets import wav_file
+
+    rng = np.random.default_rng(0)
+    pitches = {"low": 300, "high": 2_000}
+    rows = []
+    for label, hertz in list(pitches.items()) * 24:
+        time = np.arange(2_000) / 8_000
+        sound = 0.3 * np.sin(2 * np.pi * hertz * rng.uniform(0.9, 1.1) * time) + 0.01 * rng.standard_normal(2_000)
+        rows.append({"audio": wav_file((sound * 32_767).astype("<i2").tobytes(), 8_000), "label": label})
+    pd.DataFrame(rows[:32]).to_parquet(tmp_path / "train.parquet")
+    pd.DataFrame(rows[32:]).to_parquet(tmp_path / "test.parquet")
+    words = ("--epochs", "30")
+    found = audio.run_peer(tmp_path / "train.parquet", tmp_path / "test.parquet", words=words, seed=0)
+    assert found["peer_accuracy"] > 0.9
+    assert 400_000 < found["peer_parameters"] < 560_000  # the default trunk of recordings has 480 000
+    frames = [pd.DataFrame(part).assign(group=list(range(8)) * (len(part) // 8)) for part in (rows[:32], rows[32:])]
+    assert audio.fit_classical(*frames)["linear_accuracy"] > 0.9
