@@ -1,6 +1,8 @@
 """The tasks: public data from the folder `UNDERLAY_DATA`, cut the way the goals say."""
 
+import io
 import os
+import wave
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,6 +119,46 @@ def cifar10() -> Cut:
     """The official split, 2,000 training and 500 test pictures of each class."""
     rows = read("cifar10")
     return Cut(rows[rows.split == "train"], rows[rows.split == "test"], column="image")
+
+
+def spoken_digits() -> Cut:
+    """The official split: takes 0 to 4 of every speaker and digit are the test part; `group` is the take."""
+    rows = recordings("free_spoken_digits", "take")
+    return Cut(rows[rows.split == "train"], rows[rows.split == "test"], column="audio")
+
+
+def ravdess() -> Cut:
+    """Emotions of voices that training has not heard: actors 19 to 24 are the test part; `group` is the actor."""
+    rows = recordings("ravdess_speech", "actor")
+    return Cut(rows[rows.split == "train"], rows[rows.split == "test"], column="audio")
+
+
+def recordings(name: str, group: str) -> pd.DataFrame:
+    """A set whose recordings are raw 16-bit samples, as WAV files."""
+    rows = read(name).rename(columns={group: "group"})
+    files = [wav_file(samples, int(rate)) for samples, rate in zip(rows.audio, rows.sampling_rate, strict=True)]
+    return rows.assign(audio=files)
+
+
+def wav_file(samples: bytes, rate: int) -> bytes:
+    """Little-endian 16-bit samples as a mono WAV file.
+
+    >>> wav_file(bytes(4), 8000)[:4], len(wav_file(bytes(4), 8000))
+    (b'RIFF', 48)
+    """
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((1, 2, rate, len(samples) // 2, "NONE", ""))
+        out.writeframes(samples)
+    return file.getvalue()
+
+
+def held_out_group(cut: Cut, *, share: float = 0.2) -> Cut:
+    """Development without the test part: some groups of the training rows take its place."""
+    groups = sorted(set(cut.train.group))
+    every = max(2, round(1 / share))
+    held = cut.train.group.isin(groups[::every])
+    return replace(cut, train=cut.train[~held], test=cut.train[held])
 
 
 def movie_snippets() -> Cut:
