@@ -1,10 +1,13 @@
 """From a folder of pictures to a bundle that answers them, resumed, verified, and with broken files among the good."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.strategies.conftest import flags, start, tiny
 
@@ -128,6 +131,22 @@ def test_one_file_is_a_value_and_a_class_folder_is_data(tuned, folder, tmp_path)
     said, _ = process.communicate(timeout=100)
     assert process.returncode == 3, said
     assert len((tmp_path / "all.csv").read_text(encoding="utf-8").splitlines()) == COUNT + 3
+
+
+def test_bytes_stand_in_a_text_file_by_their_number_and_in_a_parquet_file_whole(tuned, folder, tmp_path):
+    content = min((folder / "2").iterdir()).read_bytes()
+    rows = pa.table({"image": [content, None], "pair": [{"bytes": content, "path": "a.png"}, None]})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    for ending in ("csv", "jsonl", "parquet"):
+        words = ["predict", str(tuned[0].bundle.path), "rows.parquet", "--out", f"a.{ending}"]
+        process = start(*words, folder=tmp_path)
+        said, _ = process.communicate(timeout=100)
+        assert process.returncode == 3, said
+    text = (tmp_path / "a.csv").read_text(encoding="utf-8")
+    assert text.startswith(f"image,pair,prediction,confidence,error\n{len(content)} bytes,")
+    first = json.loads((tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["pair"] == {"bytes": f"{len(content)} bytes", "path": "a.png"}
+    assert pq.read_table(tmp_path / "a.parquet").column("image").to_pylist() == [content, None]
 
 
 def test_the_command_fits_a_folder_with_a_broken_file(folder, tmp_path):

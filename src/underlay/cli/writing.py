@@ -82,7 +82,7 @@ def _delimited(delimiter: str) -> Writer:
         rows = csv.writer(text, delimiter=delimiter, lineterminator="\n")
         rows.writerow(table.column_names)
         for start in range(0, table.num_rows, SLICE):
-            columns = [column.to_pylist() for column in table.slice(start, SLICE).columns]
+            columns = [map(_readable, column.to_pylist()) for column in table.slice(start, SLICE).columns]
             rows.writerows(zip(*columns, strict=True))
         text.detach()
 
@@ -92,7 +92,16 @@ def _delimited(delimiter: str) -> Writer:
 def _jsonl(table: pa.Table, sink: IO[bytes]) -> None:
     for start in range(0, table.num_rows, SLICE):
         for row in table.slice(start, SLICE).to_pylist():
-            sink.write((json.dumps(row, ensure_ascii=False, default=str) + "\n").encode("utf-8", "replace"))
+            sink.write((json.dumps(_readable(row), ensure_ascii=False, default=str) + "\n").encode("utf-8", "replace"))
+
+
+def _readable(value: Any) -> Any:
+    """A value as a text file can hold it: bytes, a picture or a recording, by how many they are."""
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
+    if isinstance(value, dict):
+        return {key: _readable(inner) for key, inner in value.items()}
+    return value
 
 
 def _parquet(table: pa.Table, sink: IO[bytes]) -> None:
