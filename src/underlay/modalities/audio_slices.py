@@ -70,7 +70,8 @@ def render(samples: np.ndarray, rate: int, weights: Sequence[float]) -> str:
             f"<title>{part.text}: {weight:+.3f}</title></rect>"
         )
     return (
-        f'<svg class="audio" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" role="img" '
+        f'<svg class="audio" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        f'width="{_WIDTH}" height="{_HEIGHT}" role="img" '
         f'aria-label="waveform of {len(samples) / rate:.2f} s">{"".join(shades)}'
         f'<path d="{_waveform(samples)}" stroke="#57606a" stroke-width="1" fill="none"/></svg>'
     )
