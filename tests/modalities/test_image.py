@@ -310,6 +310,7 @@ def test_cells_cover_the_picture_and_all_of_them_out_is_the_mean_colour():
     assert len(np.unique(neutral.reshape(-1, 3), axis=0)) == 1
     mean = 255 * np.array(modality.learned["colours"]["mean"])
     assert np.abs(neutral[0, 0] - mean).max() <= 1
+    np.testing.assert_array_equal(modality.without(b"no picture", parts), neutral)
     one = modality.without(gradient(32, 32), parts[12:13])
     changed = (one != gradient(32, 32)).any(axis=2)
     assert changed[13:19, 13:19].all()

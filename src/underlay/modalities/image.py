@@ -147,9 +147,14 @@ class Image:
         return image_cells.cells(self.options.grid)
 
     def without(self, value: Any, parts: Sequence[Part]) -> np.ndarray:
-        """The picture as the model sees it, these cells in the mean colour; without all, the neutral picture."""
+        """The picture as the model sees it, these cells in the mean colour.
+
+        Without all it is the neutral picture, whatever the value was.
+        """
         colour = [255 * one for one in self.learned["colours"]["mean"]]
-        return image_cells.paint(self._seen(value), parts, colour, self.options.grid)
+        every = len(set(parts)) == self.options.grid**2
+        pixels = np.zeros((self.size, self.size, 3), np.uint8) if every else self._seen(value)
+        return image_cells.paint(pixels, parts, colour, self.options.grid)
 
     def substitutes(self, value: Any, part: Part) -> tuple[np.ndarray, ...]:
         """The picture with that cell blurred, darker, brighter or mirrored."""
