@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from underlay.core import Batch, Model, Output, Rows, Schema, UsageError, stream
 from underlay.models import FusedModel, SignalModel
 from underlay.objectives import Objective, Step, build_objective
+from underlay.strategies.fixed_heads import fit_fixed_heads, nothing_learns_below
 from underlay.strategies.listening import Say
 from underlay.strategies.recipe import Recipe
-from underlay.strategies.resolve import FIXED_ROWS, PROBE_ROWS
+from underlay.strategies.resolve import PROBE_ROWS
 from underlay.strategies.validation import validation_score
 from underlay.train import (
     OPTIMIZERS,
@@ -94,7 +95,11 @@ def learn(
     checkpoints = Checkpoints(folder / "checkpoints")
     freeze(model, int(recipe.train.freeze))
     model.eval()
-    if recipe.train.probe and not checkpoints.begun:
+    held_out: dict[str, Tensor] | None = None
+    if recipe.train.probe and nothing_learns_below(model):
+        say.phase("probe", f"fitting the head on fixed features of {len(rows[0]) + len(rows[1]):,} rows")
+        held_out = fit_fixed_heads(model, rows, objective=objective, schema=schema, seed=recipe.seed, say=say)
+    elif recipe.train.probe and not checkpoints.begun:
         say.phase("probe", "fitting the head on the frozen model")
         probe(model, rows[0], schema=schema, recipe=recipe, say=say, accelerator=accelerator)
     with ranks.main_first():
@@ -116,12 +121,15 @@ def learn(
     answered: list[tuple[list[float], dict[str, Tensor]]] = []
 
     def validate() -> tuple[list[float], dict[str, float]]:
+        if held_out is not None:  # of heads that had not seen these rows
+            return validation_score(schema, held_out, _targets(validation))
         found = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens, device=accelerator.device)
         score, record = validation_score(schema, found.logits, _targets(validation))
         answered[:] = [(score, found.logits)]
         return score, record
 
-    say.phase("train", f"training on {len(rows[0]):,} rows, choosing by {len(rows[1]):,}")
+    what = "a last pass over" if held_out is not None else "training on"
+    say.phase("train", f"{what} {len(rows[0]):,} rows, choosing by {len(rows[1]):,}")
     state = Loop(
         Trainable(learner, objective),
         train,
@@ -138,7 +146,9 @@ def learn(
         say.warning(f"a damaged checkpoint was passed over: {refused}")
     model.to("cpu").eval()
     learner.eval()
-    if answered and answered[0][0] == state.progress.best and accelerator.device.type == "cpu":
+    if held_out is not None:
+        logits = held_out
+    elif answered and answered[0][0] == state.progress.best and accelerator.device.type == "cpu":
         logits = answered[0][1]  # the last validation was the best: these very weights gave it
     else:
         logits = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens).logits
@@ -170,13 +180,9 @@ def probe(
 ) -> None:
     """Fit the heads alone on features of at most `PROBE_ROWS` rows, for fine-tuning to start from.
 
-    Where nothing below the heads learns, this is all the fitting there is, and up to `FIXED_ROWS` take part.
-
     The features come in the precision of the training: a start need not be exact.
     """
-    learned_below = any(model.layer_of(name) <= model.depth for name, _ in model.named_parameters())
-    most = PROBE_ROWS if learned_below else FIXED_ROWS
-    order = stream(recipe.seed, "probe").permutation(len(rows))[:most]
+    order = stream(recipe.seed, "probe").permutation(len(rows))[:PROBE_ROWS]
     chosen = rows.select(rows.rows[np.sort(order)])
     with accelerator.autocast():
         found = sweep(

@@ -22,9 +22,6 @@ SCRATCH_RATE = 1e-3
 PROBE_ROWS = 2048
 """The probe gives the head a start; more rows than these change it little and cost time."""
 
-FIXED_ROWS = 20_000
-"""The same where the head is all there is: 10,000 features of so many rows take 800 MB."""
-
 EPOCHS, MOST_EPOCHS = 3, 12
 """Three passes are enough for a pretrained trunk on thousands of rows; beyond twelve it learns the rows by heart."""
 

@@ -5,6 +5,7 @@ Source: Kumar et al., Fine-Tuning can Distort Pretrained Features, ICLR 2022 (LP
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ def sweep(
 def fit_head(
     head: nn.Module,
     features: Tensor,
-    loss: Callable[[Tensor], Tensor],
+    loss: Callable[[Any], Tensor],
     *,
     penalty: float = 1e-2,
     steps: int = 100,
@@ -72,7 +73,7 @@ def fit_head(
     Args:
         head: `[N, D] -> [N, K]`.
         features: `[N, D]`.
-        loss: Logits `[N, K]` -> scalar.
+        loss: What the head gives (logits `[N, K]`) -> scalar.
         penalty: On the squared weights and biases; keeps a separable problem finite.
         steps: Most iterations.
     """
