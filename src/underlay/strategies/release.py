@@ -41,7 +41,17 @@ from underlay.strategies.run_folder import RunFolder
 REFERENCE_ROWS = 20_000
 """Rows a drift reference is drawn from; its counts change no more beyond them."""
 
-PACKAGES = ("underlay", "torch", "numpy", "pyarrow", "tokenizers", "safetensors", "scikit-learn", "accelerate", "pillow")
+PACKAGES = (
+    "underlay",
+    "torch",
+    "numpy",
+    "pyarrow",
+    "tokenizers",
+    "safetensors",
+    "scikit-learn",
+    "accelerate",
+    "pillow",
+)
 
 
 @dataclass(frozen=True)
