@@ -55,7 +55,7 @@ def shop(rows=160):
 
 
 def mixed(**changes):
-    few = ("train.epochs=8", "train.learning_rate=0.01", "model.branches={text: convolution}", *FREE)
+    few = ("train.epochs=20", "train.learning_rate=0.01", "model.branches={text: convolution}", *FREE)
     return UnderlayClassifier(**{"settings": few, **changes})
 
 

@@ -154,8 +154,9 @@ class Kernels:
 def spread_dilations(length: int, thresholds: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Dilations for series of this length, and how many of a kernel's thresholds each takes.
 
-    >>> spread_dilations(150, 119)
-    ((1, 2, 3, 4, 5, 6, 7, 9, 10, 12, 14, 16, 18), (30, 18, 8, 11, 7, 7, 8, 3, 7, 7, 3, 7, 3))
+    >>> dilations, features = spread_dilations(150, 119)
+    >>> dilations[-1], sum(features)
+    (18, 119)
     """
     most = min(thresholds, MOST_DILATIONS)
     exponent = np.log2(max(1.0, (length - 1) / (LENGTH - 1)))

@@ -29,6 +29,7 @@ class AudioStem(nn.Module):
 
     Source: Gulati et al., Conformer, Interspeech 2020, section 2.1 (convolution subsampling).
 
+    >>> import torch
     >>> AudioStem(mels=8, width=6)({"frames": torch.zeros(2, 12, 8), "mask": torch.ones(2, 12)}).shape
     torch.Size([2, 3, 6])
     """
