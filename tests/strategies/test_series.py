@@ -43,7 +43,7 @@ def test_fixed_kernels_answer_nearly_all_series(tuned):
     fitted, events = tuned
     said = "\n".join(event.text for event in events)
     assert "read as series" in said
-    assert "fitting the head on the frozen model" in said
+    assert "fitting the head on fixed features of 180 rows" in said
     assert fitted.bundle.metrics["label"]["accuracy"]["value"] >= 0.95
     names = [opponent.name for opponent in fitted.report.targets[0].opponents]
     assert names == ["Majority class", "MiniROCKET + logistic regression"]
@@ -79,7 +79,7 @@ def test_the_bundle_verifies_and_answers_every_form_of_a_series_alike(tuned):
     }
 
 
-@pytest.mark.parametrize("settings", [KERNELS, (*INCEPTION, "train.augment=0.5")])
+@pytest.mark.parametrize("settings", [KERNELS, (*INCEPTION, "train.augment=0.5", "train.repeat=2")])
 def test_a_run_that_was_stopped_ends_with_the_same_weights(settings, tmp_path):
     def stop(event):
         if event.kind == "progress" and event.data.get("step") == 4:
@@ -94,6 +94,26 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(settings, tmp_path):
     fine_tune("sample:gunpoint", recipe=recipe, out=out, resume=True)
     for name in ("model.safetensors", "golden.jsonl"):
         assert (out / name).read_bytes() == (whole.bundle.path / name).read_bytes()
+
+
+def test_validation_rows_take_part_in_the_fit_and_are_judged_by_heads_that_had_not_seen_them(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [{"series": rng.normal(size=40).tolist(), "label": "ab"[at % 2]} for at in range(200)]  # nothing to learn
+    fitted = fine_tune(rows, recipe=tiny(*KERNELS, "data.split.validation=0.4"), out=tmp_path / "b")
+    judged = [record["accuracy"] for record in fitted.bundle.history if "epoch" in record]
+    assert max(judged) < 0.75
+    answers = fitted.bundle.answer({"series": [row["series"] for row in rows]}).predictions["label"]
+    right = np.mean([answer == row["label"] for answer, row in zip(answers, rows, strict=True)])
+    assert right > 0.85  # all but the test rows were learned by heart
+    assert fitted.bundle.metrics["label"]["log_loss"]["value"] < 1.5  # and yet it does not claim to be sure
+
+
+def test_a_head_on_fixed_features_is_fitted_with_the_objective_of_the_recipe(tuned, tmp_path):
+    focal = tiny(*KERNELS, "objective={task: {name: focal, gamma: 5}}")
+    fitted = fine_tune("sample:gunpoint", recipe=focal, out=tmp_path / "b")
+    first, other = (open_bundle(one.bundle.path) for one in (tuned[0], fitted))
+    values = {"series": open_table("sample:gunpoint").values("series", list(range(20)))}
+    assert np.abs(first.answer(values).logits["label"] - other.answer(values).logits["label"]).max() > 0.1
 
 
 def test_the_command_answers_every_good_row_and_exits_with_three(tuned, tmp_path):
@@ -172,7 +192,7 @@ def test_two_columns_of_series_stand_on_one_trunk_that_learns(tmp_path):
         {"left": row[:75], "right": row[75:], "label": label}
         for row, label in zip(table.values("series"), table.values("label"), strict=True)
     ]
-    recipe = tiny("model.trunk=auto", f"{INCEPTION[1]}", "data.columns={left: series, right: series}")
+    recipe = tiny("model.trunk=auto", INCEPTION[1], "train.repeat=1", "data.columns={left: series, right: series}")
     fitted = fine_tune(rows, recipe=recipe, out=tmp_path / "b")
     assert fitted.bundle.provenance["backbone"]["name"] == "inception"
     with pytest.raises(UsageError, match="stands on computed features of one column"):
