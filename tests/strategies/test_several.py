@@ -86,7 +86,7 @@ def test_every_fusion_learns_from_text_numbers_and_categories_and_its_bundle_ver
     assert ("branches" in fitted.bundle.config) == (fusion != "joint")
     again = evaluate(open_bundle(fitted.bundle.path), str(shop)).to_dict()
     assert again["n"] == 400
-    assert again["metrics"]["accuracy"]["value"] > 0.75
+    assert again["metrics"]["accuracy"]["low"] > 0.6  # half of the rows are of either label
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
