@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from underlay.bundle import open_bundle, seal, valid_name, verify
-from underlay.core import BundleRefused
+from underlay.bundle.opening import _check_outputs
+from underlay.core import BundleRefused, Column, Schema, Target
 
 Copy = Callable[[], Path]
 
@@ -332,3 +333,15 @@ def test_what_fails_its_own_replay_is_never_published(tiny: ModuleType, tmp_path
     with pytest.raises(BundleRefused):
         seal(tmp_path / "bundle", poisoned)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_of_one_trunk_stand_in_the_order_of_the_schema_and_those_of_branches_by_branch():
+    schema = Schema((Column("a", "text"), Column("b", "text")), (Target("label", "binary", ("no", "yes")),))
+    heads = [{"target": "label", "outputs": 2}]
+    stems = [{"column": "b"}, {"column": "a"}]
+    with pytest.raises(BundleRefused, match="the model reads"):
+        _check_outputs({"heads": heads, "stems": stems}, schema)
+    _check_outputs({"heads": heads, "stems": stems[::-1]}, schema)
+    _check_outputs({"heads": heads, "branches": [{"stems": [one]} for one in stems]}, schema)
+    with pytest.raises(BundleRefused, match="the model reads"):
+        _check_outputs({"heads": heads, "branches": [{"stems": stems[:1]}]}, schema)

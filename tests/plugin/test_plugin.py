@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from tests.conftest import ROOT
 from tests.plugin.steps import WAYS, Steps
-from tests.strategies.conftest import tiny
+from tests.strategies.conftest import kill_at, tiny
 
 import underlay
 from underlay.bundle import open_bundle, verify
@@ -174,13 +173,7 @@ def test_the_command_line_takes_it_all_the_way(data, tmp_path):
 @pytest.mark.parametrize("phase", ["encoding", "training on", "measuring"])
 def test_a_killed_run_is_finished_by_resume_with_the_same_bits(data, tuned, tmp_path, phase):
     process = command("fit", str(data), "--out", "bundle", *flags(), folder=tmp_path)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if phase in line:
-            process.send_signal(signal.SIGKILL)
-            break
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    kill_at(process, phase)
     said_by(command("fit", str(data), "--out", "bundle", "--resume", *flags(), folder=tmp_path))
     assert contents(tmp_path / "bundle") == contents(tuned[0].bundle.path)
     undisturbed = tuned[0].bundle.path.parent / "bundle.run" / "history.jsonl"

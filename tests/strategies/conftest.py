@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,14 @@ def start(*arguments: str, folder: Path, **environment: str) -> "subprocess.Pope
         stderr=subprocess.STDOUT,
         encoding="utf-8",
     )
+
+
+def kill_at(process: "subprocess.Popen[str]", phase: str) -> None:
+    """`kill -9` at the first line that tells of the phase."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if phase in line:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL

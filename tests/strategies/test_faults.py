@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.strategies.conftest import flags, start
+from tests.strategies.conftest import flags, kill_at, start
 
 PHASES = ("reading", "encoding", "checking", "training on", "measuring")
 
@@ -52,13 +52,7 @@ def whole(snippets, tmp_path_factory):
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_run_killed_in_any_phase_is_finished_by_resume_with_the_same_files(snippets, whole, tmp_path, phase):
     process = start("fit", str(snippets), "--out", "bundle", *flags(), folder=tmp_path)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if phase in line:
-            process.send_signal(signal.SIGKILL)
-            break
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    kill_at(process, phase)
     assert not (tmp_path / "bundle").exists()
     resumed = run("fit", str(snippets), "--out", "bundle", "--resume", *flags(), folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr

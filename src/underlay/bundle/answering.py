@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from underlay.bundle.backends import Backend
-from underlay.core import Encoded, Modality, RowProblem, UsageError
+from underlay.core import Encoded, Modality, RowProblem, UsageError, rows_within
 
 CHUNK = 8_192
 """Rows encoded at a time at most, so that a long file needs no more memory than a short one."""
@@ -123,7 +123,7 @@ def _encode(
 def _rows_within(encoded: Sequence[Mapping[str, Encoded]]) -> int:
     """How many rows like these fit into `CHUNK_BYTES`, at most `CHUNK`."""
     held = sum(array.nbytes for row in encoded for arrays in row.values() for array in arrays.values())
-    return max(1, min(CHUNK, CHUNK_BYTES * len(encoded) // held)) if held else CHUNK
+    return rows_within(CHUNK_BYTES, rows=len(encoded), taken=held, most=CHUNK)
 
 
 def _length(row: Mapping[str, Encoded], modalities: Mapping[str, Modality]) -> int:

@@ -82,6 +82,11 @@ class Bundle:
         return {name: rule.calibration for name, rule in self.rules.items()}
 
     @property
+    def file_columns(self) -> list[str]:
+        """Columns whose strings name files."""
+        return [name for name, modality in self.modalities.items() if modality.files]
+
+    @property
     def history(self) -> list[Any]:
         """One record a validation, as training logged them."""
         return list(self.provenance.get("history", []))

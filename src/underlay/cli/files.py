@@ -42,9 +42,8 @@ def predict_file(bundle: "Bundle", source: str, *, out: Path | None, scores: boo
     for column in bundle.schema.columns:
         if column.name not in table.columns:
             raise MissingColumn("this bundle", column.name, table.columns)
-    files = [name for name, modality in bundle.modalities.items() if modality.files]
     with Terminal(quiet=quiet) as terminal:
-        columns, errors = _answer(bundle, table.with_files(files), scores=scores, terminal=terminal)
+        columns, errors = _answer(bundle, table.with_files(bundle.file_columns), scores=scores, terminal=terminal)
     answered = table.arrow
     require_new([*columns, ERROR] if errors.null_count < len(errors) else columns, table.columns)
     for name, values in columns.items():

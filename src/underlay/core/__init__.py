@@ -1,9 +1,11 @@
 """The nouns every room speaks. Imports no other room and no PyTorch."""
 
+from underlay.core.attempt import attempt as attempt
 from underlay.core.batch import Array as Array
 from underlay.core.batch import Batch as Batch
 from underlay.core.batch import Inputs as Inputs
 from underlay.core.batch import Output as Output
+from underlay.core.chunks import rows_within as rows_within
 from underlay.core.errors import BundleRefused as BundleRefused
 from underlay.core.errors import CheckpointRefused as CheckpointRefused
 from underlay.core.errors import DataChanged as DataChanged

@@ -5,12 +5,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError
+from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError, attempt
 from underlay.modalities import audio_noise, audio_slices
 from underlay.modalities.audio_fit import STRIDE, check_learned, fit_audio
 from underlay.modalities.audio_mel import Filterbank
@@ -98,9 +98,9 @@ class Audio:
     def encode_many(self, values: Sequence[Any]) -> list[Encoded | RowProblem]:
         """`encode` for many on several cores; a problem stands where a value cannot be used."""
         if len(values) < 2 * MOST_THREADS:
-            return [self._attempt(value) for value in values]
+            return [attempt(self.encode, value) for value in values]
         with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
-            return list(threads.map(self._attempt, values))
+            return list(threads.map(partial(attempt, self.encode), values))
 
     def collate(self, encoded: Sequence[Encoded]) -> Mapping[str, np.ndarray]:
         """`frames` float32 `[B, T, M]` and `mask` int64 `[B, T]`, T a multiple of the stride, 0 is padding.
@@ -287,12 +287,6 @@ class Audio:
         frames = encoded["frames"][encoded["mask"] == 1][:breadth]
         picture[:, : len(frames), 0] = frames.T
         return picture
-
-    def _attempt(self, value: Any) -> Encoded | RowProblem:
-        try:
-            return self.encode(value)
-        except RowError as error:
-            return RowProblem(error.code, str(error))
 
     def _samples_or_none(self, value: Any) -> np.ndarray | None:
         try:

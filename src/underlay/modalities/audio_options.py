@@ -1,11 +1,12 @@
 """What a recipe may say about how recordings are read."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from underlay.core import RecipeError, nearest
+from underlay.core import RecipeError
 from underlay.modalities.audio_cut import RULES
+from underlay.modalities.options import unknown_options
 
 SPEECH_RATE = 16_000
 """Hz that `auto` does not go beyond: what tells words and sounds apart lies below 8 kHz."""
@@ -74,7 +75,7 @@ class AudioOptions:
             augment = asdict(augment)
         if not isinstance(augment, Mapping):
             raise RecipeError([f"audio.augment is {augment!r}; it must be a mapping"])
-        problems = _unknown(options, cls, "audio") + _unknown(augment, AudioAugmentation, "audio.augment")
+        problems = unknown_options(options, cls, "audio") + unknown_options(augment, AudioAugmentation, "audio.augment")
         if problems:
             raise RecipeError(problems)
         long = options.get("long", "centre")
@@ -109,8 +110,3 @@ class AudioOptions:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _unknown(options: Mapping[str, Any], record: type, where: str) -> list[str]:
-    known = [field.name for field in fields(record)]
-    return [f"{where} has no option {key!r}: {nearest(str(key), known)}" for key in options if key not in known]

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError
+from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError, attempt
 from underlay.modalities import image_augmentation, image_cells, image_noise, image_print, image_probe
 from underlay.modalities.image_classical import classical
 from underlay.modalities.image_decoding import decode
@@ -89,13 +90,7 @@ class Image:
     def encode_many(self, values: Sequence[Any]) -> list[Encoded | RowProblem]:
         """`encode` for many, several at a time; a problem stands where a value cannot be used."""
         with ThreadPoolExecutor(DECODERS) as pool:
-            return list(pool.map(self._attempt, values))
-
-    def _attempt(self, value: Any) -> Encoded | RowProblem:
-        try:
-            return self.encode(value)
-        except RowError as error:
-            return RowProblem(error.code, str(error))
+            return list(pool.map(partial(attempt, self.encode), values))
 
     def collate(self, encoded: Sequence[Encoded]) -> Mapping[str, np.ndarray]:
         """`pixels` `[B, H, W, 3]`, uint8; all are of one size."""

@@ -1,15 +1,13 @@
 """What a recipe may say about how pictures are read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from underlay.core import RecipeError, nearest
+from underlay.core import RecipeError
 from underlay.modalities.image_header import MOST_SIDE
 from underlay.modalities.image_resizing import FITS
-
-OF_TEXTS = ("max_length", "long")
-"""Every modality is given these; a picture has no length to cut."""
+from underlay.modalities.options import OF_SEQUENCES, unknown_options
 
 
 @dataclass(frozen=True)
@@ -69,11 +67,11 @@ class ImageOptions:
         Raises:
             RecipeError: Unknown keys or values out of range.
         """
-        own = {key: value for key, value in options.items() if key not in OF_TEXTS}
+        own = {key: value for key, value in options.items() if key not in OF_SEQUENCES}
         changes: Any = own.get("augment") or {}
         if not isinstance(changes, Mapping):
             raise RecipeError([f"image.augment is {changes!r}; it is a mapping: {{flip: true}}"])
-        problems = _unknown(own, cls, "image") + _unknown(changes, ImageAugmentation, "image.augment")
+        problems = unknown_options(own, cls, "image") + unknown_options(changes, ImageAugmentation, "image.augment")
         if problems:
             raise RecipeError(problems)
         for name in ("mean", "std"):
@@ -135,8 +133,3 @@ def _rates(augment: ImageAugmentation) -> list[str]:
     if type(flip) is not bool:
         found.append(f"augment.flip is {augment.flip!r}; it is true or false")
     return found
-
-
-def _unknown(options: Mapping[str, Any], record: type, where: str) -> list[str]:
-    known = [field.name for field in fields(record)]
-    return [f"{where} has no option {key!r}: {nearest(str(key), known)}" for key in options if key not in known]

@@ -1,7 +1,7 @@
 """`series.v1`: numbers over time, of one channel or several -> scaled values and what is missing of them."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError
+from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError, attempt
 from underlay.modalities import series_noise, series_slices
 from underlay.modalities.registry import MODALITIES
 from underlay.modalities.series_cell import BLANK, even_grid, is_blank, read_cell
@@ -116,7 +116,7 @@ class Series:
 
     def encode_many(self, values: Sequence[Any]) -> list[Encoded | RowProblem]:
         """`encode` for many; a problem stands where a value cannot be used."""
-        return [_attempt(self.encode, value) for value in values]
+        return [attempt(self.encode, value) for value in values]
 
     def collate(self, encoded: Sequence[Encoded]) -> Mapping[str, np.ndarray]:
         """`values`, `observed` `[B, T, C]` and `mask` `[B, T]`, 0 at padding; or `features` `[B, F]`."""
@@ -335,20 +335,13 @@ class Series:
         return scaled(self._own_row(value), scale=self._learned("scale"), mean=self._mean, spread=self._spread)
 
     def _row_or_none(self, value: Any) -> np.ndarray | None:
-        row = _attempt(self._row, value)
+        row = attempt(self._row, value)
         return None if isinstance(row, RowProblem) else row
 
     def _own_row_or_none(self, value: Any) -> np.ndarray | None:
-        row = _attempt(self._own_row, value)
+        row = attempt(self._own_row, value)
         return None if isinstance(row, RowProblem) else row
 
     def _bridged_or_none(self, value: Any) -> np.ndarray | None:
-        row = _attempt(self._scaled, value)
+        row = attempt(self._scaled, value)
         return None if isinstance(row, RowProblem) else bridged(shortened(row, min(len(row), self.max_length)))
-
-
-def _attempt(read: Callable[[Any], Any], value: Any) -> Any:
-    try:
-        return read(value)
-    except RowError as error:
-        return RowProblem(error.code, str(error))

@@ -1,10 +1,11 @@
 """What a recipe may say about how series are read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from underlay.core import RecipeError, nearest
+from underlay.core import RecipeError
+from underlay.modalities.options import option_names, unknown_options
 
 SCALES = ("auto", "none", "global", "each")
 LONG = ("head-tail", "resample", "windows", "head")
@@ -70,8 +71,10 @@ class SeriesOptions:
         if isinstance(rates, SeriesAugmentation):
             rates = vars(rates)
         if not isinstance(rates, Mapping):
-            raise RecipeError([f"series.augment is {rates!r}; it is a mapping of {_names(SeriesAugmentation)}"])
-        problems = _unknown(options, cls, "series") + _unknown(rates, SeriesAugmentation, "series.augment")
+            raise RecipeError([f"series.augment is {rates!r}; it is a mapping of {option_names(SeriesAugmentation)}"])
+        problems = unknown_options(options, cls, "series") + unknown_options(
+            rates, SeriesAugmentation, "series.augment"
+        )
         if problems:
             raise RecipeError(problems)
         chosen = cls(**{**options, "augment": SeriesAugmentation(**rates)})
@@ -99,12 +102,3 @@ class SeriesOptions:
             if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
                 found.append(f"series.augment.{name} is {rate!r}; it must be from 0 up to 1")
         return found
-
-
-def _unknown(options: Mapping[str, Any], record: type, where: str) -> list[str]:
-    known = _names(record)
-    return [f"{where} has no option {key!r}: {nearest(str(key), known)}" for key in options if key not in known]
-
-
-def _names(record: type) -> list[str]:
-    return [field.name for field in fields(record)]

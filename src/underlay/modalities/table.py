@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError
+from underlay.core import BundleRefused, Encoded, Part, RowProblem, UsageError, attempt
 from underlay.modalities import table_noise
 from underlay.modalities.registry import MODALITIES
 from underlay.modalities.table_cell import CATEGORY, category_of, is_missing, read_number, require_scalar
@@ -90,7 +90,7 @@ class Cells:
 
     def encode_many(self, values: Sequence[Any]) -> list[Encoded | RowProblem]:
         """`encode` for many; a problem stands where a value cannot be used."""
-        read = [self._attempt(value) for value in values]
+        read = [attempt(self._read, value) for value in values]
         numbers = [one[0] if isinstance(one, tuple) and one[0] is not None else 0.0 for one in read]
         scores = self.learned.scale(numbers) if self._numeric else np.zeros(len(read))
         return [
@@ -183,7 +183,7 @@ class Cells:
 
     def fingerprint(self, value: Any) -> np.ndarray:
         """One hash of the number or the category; none of a missing or unusable cell."""
-        read = self._attempt(value)
+        read = attempt(self._read, value)
         if isinstance(read, RowProblem) or not self._observed(*read):
             return np.empty(0, dtype=np.uint64)
         said = category_of(value) if read[0] is None else repr(read[0] + 0.0)  # -0.0 is 0.0
@@ -243,12 +243,6 @@ class Cells:
             return read_number(value, self.learned.kind), EMPTY
         require_scalar(value)
         return None, self._ids.get(category_of(value), OTHER)
-
-    def _attempt(self, value: Any) -> tuple[float | None, int] | RowProblem:
-        try:
-            return self._read(value)
-        except RowError as error:
-            return RowProblem(error.code, str(error))
 
     def _observed(self, number: float | None, category: int) -> bool:
         return number is not None or category != EMPTY

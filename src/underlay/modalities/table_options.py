@@ -1,14 +1,12 @@
 """What a recipe may say about how table columns are read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from underlay.core import RecipeError, nearest
+from underlay.core import RecipeError
+from underlay.modalities.options import OF_SEQUENCES, option_names, unknown_options
 from underlay.modalities.table_cell import KINDS
-
-OF_SEQUENCES = ("max_length", "long")
-"""Every modality is told these; a cell is one position."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,9 @@ class TableOptions:
         Raises:
             RecipeError: Unknown keys or values out of range.
         """
-        known = [field.name for field in fields(cls)]
+        known = option_names(cls)
         own = {key: value for key, value in options.items() if key not in OF_SEQUENCES}
-        problems = [f"table has no option {key!r}: {nearest(str(key), known)}" for key in own if key not in known]
+        problems = unknown_options(own, cls, "table")
         chosen = cls(**{key: value for key, value in own.items() if key in known})
         if chosen.kind not in ("auto", *KINDS):
             problems.append(f"table.kind is {chosen.kind!r}; it must be one of auto, {', '.join(KINDS)}")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError
+from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError, attempt
 from underlay.modalities import text_noise, text_normaliser, text_words
 from underlay.modalities.registry import MODALITIES
 from underlay.modalities.text_fit import DEFAULT_LENGTH, check_learned, fit_text
@@ -97,7 +97,7 @@ class Text:
 
     def encode_many(self, values: Sequence[Any]) -> list[Encoded | RowProblem]:
         """`encode` for many on all cores; a problem stands where a value cannot be used."""
-        texts = [_attempt(self._text, value) for value in values]
+        texts = [attempt(self._text, value) for value in values]
         ids = iter(self._subwords.ids([text for text in texts if isinstance(text, str)]))
         return [self._arrange(next(ids)) if isinstance(text, str) else text for text in texts]
 
@@ -251,16 +251,8 @@ class Text:
         return _ends(text, self.options.characters, self.options.long)
 
     def _text_or_none(self, value: Any) -> str | None:
-        text = _attempt(self._text, value)
+        text = attempt(self._text, value)
         return text if isinstance(text, str) else None
-
-
-def _attempt(read: Any, value: Any) -> str | RowProblem:
-    try:
-        text: str = read(value)
-    except RowError as error:
-        return RowProblem(error.code, str(error))
-    return text
 
 
 def _ends(text: str, most: int, rule: str) -> str:

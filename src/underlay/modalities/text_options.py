@@ -1,10 +1,11 @@
 """What a recipe may say about how texts are read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from underlay.core import RecipeError, nearest
+from underlay.core import RecipeError
+from underlay.modalities.options import unknown_options
 from underlay.modalities.text_segments import RULES
 
 
@@ -58,7 +59,7 @@ class TextOptions:
         rates = options.get("augment") or {}
         if isinstance(rates, Augmentation):
             rates = vars(rates)
-        problems = _unknown(options, cls, "text") + _unknown(rates, Augmentation, "text.augment")
+        problems = unknown_options(options, cls, "text") + unknown_options(rates, Augmentation, "text.augment")
         if problems:
             raise RecipeError(problems)
         chosen = cls(**{**options, "augment": Augmentation(**rates)})
@@ -81,8 +82,3 @@ class TextOptions:
             found.append(f"long is {self.long!r}; it must be one of {', '.join(RULES)}")
         rates = {name: rate for name, rate in vars(self.augment).items() if not 0 <= rate <= 1}
         return found + [f"augment.{name} is {rate}; it must be between 0 and 1" for name, rate in rates.items()]
-
-
-def _unknown(options: Mapping[str, Any], record: type, where: str) -> list[str]:
-    known = [field.name for field in fields(record)]
-    return [f"{where} has no option {key!r}: {nearest(str(key), known)}" for key in options if key not in known]

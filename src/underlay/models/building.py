@@ -154,12 +154,13 @@ def _branch(
 ) -> dict[str, Any]:
     trunk = {**backbone.trunk, "name": TRUNKS.full_name(backbone.trunk["name"]), "dropout": dropout}
     if is_spatial(trunk["name"]):
-        picture = _picture(backbone, columns)
-        stems = [{"column": column, **picture} for column in columns]  # dropping pixels would blind a trained trunk
+        column, described = _only(backbone, columns, "picture", wants="reads one column of pictures")
+        picture = {**described["picture"], "name": STEMS.full_name(described["picture"]["name"])}
+        stems = [{"column": column, **picture}]  # no dropout: dropping pixels would blind a trained trunk
         trunk["size"] = [picture["height"], picture["breadth"]]
     elif is_fixed(trunk["name"]):
-        trunk["width"] = _count(backbone, columns)
-        column, described = next(iter(columns.items()))
+        column, described = _only(backbone, columns, "count", wants="stands on computed features of one column")
+        trunk["width"] = int(described["count"])
         stem = {"name": STEMS.full_name(described["name"]), "count": trunk["width"], "width": trunk["width"]}
         stems = [{"column": column, **stem, "dropout": dropout}]
     else:
@@ -170,29 +171,17 @@ def _branch(
     return {"stems": stems, "trunk": trunk, "pooling": {"name": POOLINGS.full_name(pooling)}}
 
 
-def _count(backbone: Backbone, columns: Mapping[str, Mapping[str, Any]]) -> int:
-    """How many features the only column of a fixed trunk has."""
+def _only(
+    backbone: Backbone, columns: Mapping[str, Mapping[str, Any]], key: str, *, wants: str
+) -> tuple[str, Mapping[str, Any]]:
+    """The only column of a trunk that reads just one, which has to be described under `key`."""
     column, described = next(iter(columns.items()))
-    if len(columns) > 1 or "count" not in described:
+    if len(columns) > 1 or key not in described:
         raise UsageError(
-            f"the trunk {backbone.name} stands on computed features of one column; it was given {list(columns)} "
-            f"({column!r} is {described['name']})",
+            f"the trunk {backbone.name} {wants}; it was given {list(columns)} ({column!r} is {described['name']})",
             "choose a trunk that reads any signal: transformer, convolution, recurrent",
         )
-    return int(described["count"])
-
-
-def _picture(backbone: Backbone, columns: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The stem that gives a spatial trunk the pixels of its only column."""
-    column, described = next(iter(columns.items()))
-    if len(columns) > 1 or "picture" not in described:
-        raise UsageError(
-            f"the trunk {backbone.name} reads one column of pictures; it was given {list(columns)} "
-            f"({column!r} is {described['name']})",
-            "choose a trunk that reads any signal: transformer, convolution, recurrent",
-        )
-    picture = described["picture"]
-    return {**picture, "name": STEMS.full_name(picture["name"])}
+    return column, described
 
 
 def _heads(outputs: Mapping[str, int], head: str, dropout: float) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from underlay.bundle import Answers, Bundle
 from underlay.core import DataError, MissingColumn, Target
 from underlay.data import Table, encode_targets, gathered_as, open_table
 from underlay.evaluate import DataFacts, Examination, Fact, ReportData, examine
+from underlay.strategies.inputs import scores_of
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,8 @@ def evaluate(
         DataError: A label the bundle does not know, or no row to measure.
     """
     with TemporaryDirectory(prefix="underlay-") as cache:
-        files = [name for name, modality in bundle.modalities.items() if modality.files]
         opened = open_table(source, cache=Path(cache))
-        table = gathered_as(opened, bundle.provenance.get("recipe", {})).with_files(files)
+        table = gathered_as(opened, bundle.provenance.get("recipe", {})).with_files(bundle.file_columns)
         columns = {column.name: table.values(column.name) for column in bundle.schema.columns}
         truths = {target.name: encode_targets(table, target).values for target in bundle.schema.targets}
         by = {name: table.values(name) for name in slice_by}
@@ -118,10 +118,10 @@ def _examine(
     rows = np.flatnonzero(answered)
     if not len(rows):
         raise MissingColumn(table.name, target.name, table.columns)
-    rule, scores = bundle.rules[target.name], answers.probabilities[target.name][rows]
+    rule = bundle.rules[target.name]
     return examine(
         target,
-        scores[:, 0] if target.task == "regression" else scores,
+        scores_of(target, answers)[rows],
         truth[rows],
         values={name: [values[row] for row in rows] for name, values in columns.items()},
         logits=None if target.task == "regression" else answers.logits[target.name][rows],

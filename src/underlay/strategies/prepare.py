@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from underlay.core import DataError, Modality, RecipeError, Schema, Target, stream
+from underlay.core import DataError, Modality, RecipeError, Schema, Target, rows_within, stream
 from underlay.data import (
     Gathering,
     Splits,
@@ -219,7 +219,7 @@ def column_values(table: Table, column: str, rows: np.ndarray | None = None) -> 
     """Raw values in order, a slice at a time, so that a large column is never a list."""
     values = table.column(column)
     count = len(values) if rows is None else len(rows)
-    step = max(1, min(SLICE_ROWS, SLICE_BYTES * len(values) // max(values.nbytes, 1)))
+    step = rows_within(SLICE_BYTES, rows=len(values), taken=values.nbytes, most=SLICE_ROWS)
     for start in range(0, count, step):
         if rows is None:
             yield from values.slice(start, step).to_pylist()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from underlay.core import Batch, Encoded, Modality, RowProblem
+from underlay.core import Batch, Encoded, Modality, RowProblem, rows_within
 from underlay.core.durable import resource_errors
 from underlay.train.arrays import save_array
 
@@ -95,7 +95,7 @@ def _write(folder: Path, modality: Modality, values: Iterator[Any]) -> None:
             written += sum(part.nbytes for part in parts)
             with (folder / f"{name}.raw").open("ab") as file:
                 file.write(np.concatenate(parts).tobytes())
-        size = max(1, min(CHUNK, CHUNK_BYTES * len(lengths) // max(written, 1)))
+        size = rows_within(CHUNK_BYTES, rows=len(lengths), taken=written, most=CHUNK)
     for name, (dtype, shape) in kinds.items():
         _finish(folder, name, dtype, shape, np.concatenate(counts[name]))
     save_array(folder / "lengths.npy", np.array(lengths, dtype=np.int64))
