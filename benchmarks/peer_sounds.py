@@ -8,8 +8,6 @@ not the test.
 import argparse
 import io
 import json
-import math
-import time
 import wave
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,8 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from benchmarks.plain_loop import accuracy_of, train
 from underlay.modalities.audio_mel import Filterbank
 
 BATCH = 16
@@ -69,33 +67,6 @@ def padded(frames: list[np.ndarray], length: int, mean: np.ndarray, std: np.ndar
     return torch.from_numpy(found)
 
 
-def train(network: Network, frames: Tensor, labels: Tensor, *, epochs: int, rate: float, seed: int) -> float:
-    """Fit from scratch; seconds of the loop."""
-    torch.manual_seed(seed)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.01)
-    steps = epochs * math.ceil(len(frames) / BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
-    network.train()
-    began = time.monotonic()
-    for _ in range(epochs):
-        for picked in torch.randperm(len(frames)).split(BATCH):
-            loss = F.cross_entropy(network(frames[picked]), labels[picked])
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-    return time.monotonic() - began
-
-
-def accuracy_of(network: Network, frames: Tensor, labels: Tensor) -> float:
-    """Share of right answers."""
-    network.eval()
-    with torch.inference_mode():
-        said = torch.cat([network(batch).argmax(1) for batch in frames.split(64)])
-    return int((said == labels).sum()) / len(labels)
-
-
 def main() -> None:
     """Train, test, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -118,8 +89,12 @@ def main() -> None:
     torch.manual_seed(options.seed)
     network = Network(len(names))
     size = sum(parameter.numel() for parameter in network.parameters())
-    seconds = train(network, *parts["train"], epochs=options.epochs, rate=options.learning_rate, seed=options.seed)
-    print(json.dumps({"accuracy": accuracy_of(network, *parts["test"]), "seconds": seconds, "parameters": size}))
+    seconds = train(
+        network, *parts["train"], epochs=options.epochs, rate=options.learning_rate, seed=options.seed, batch=BATCH
+    )
+    print(
+        json.dumps({"accuracy": accuracy_of(network, *parts["test"], batch=64), "seconds": seconds, "parameters": size})
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from benchmarks.record import Results, read_all, read_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import audio, datasets, image, page, presets, quality, series, speed_vs_trainer
+from benchmarks import audio, datasets, image, page, presets, quality, series, speed_vs_trainer, three_arms
 from underlay.strategies.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent.parent
@@ -226,7 +226,8 @@ def test_the_plain_network_on_recordings_learns_tones_and_is_as_large_as_ours(tm
     pd.DataFrame(rows[:32]).to_parquet(tmp_path / "train.parquet")
     pd.DataFrame(rows[32:]).to_parquet(tmp_path / "test.parquet")
     words = ("--epochs", "30")
-    found = audio.run_peer(tmp_path / "train.parquet", tmp_path / "test.parquet", words=words, seed=0)
+    peer = audio.COMPARISON.peer
+    found = three_arms.run_peer(peer, tmp_path / "train.parquet", tmp_path / "test.parquet", words=words, seed=0)
     assert found["peer_accuracy"] > 0.9
     assert 400_000 < found["peer_parameters"] < 560_000  # the default trunk of recordings has 480 000
     frames = [pd.DataFrame(part).assign(group=list(range(8)) * (len(part) // 8)) for part in (rows[:32], rows[32:])]
