@@ -1,9 +1,7 @@
 """Recordings from a folder to answers: the same path as every other kind of input."""
 
 import json
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ import pytest
 
 pytest.importorskip("soundfile", reason="the extra audio is not installed")
 from tests.modalities.sounds import chirp, file_bytes, write_classes
-from tests.strategies.conftest import flags, start, tiny
+from tests.strategies.conftest import flags, kill_at, start, tiny
 
 import underlay
 from underlay.bundle import open_bundle, verify
@@ -96,14 +94,10 @@ def finish(process: "subprocess.Popen[str]") -> int:
 
 def test_a_killed_run_goes_on_to_the_same_weights(folder: Path, tmp_path: Path) -> None:
     settings = ("train.epochs=4", "train.early_stopping=0", "train.augment=0.5", "data.suspects=false")
-    words = ("fit", str(folder), "--quiet", *flags(*settings))
+    words = ("fit", str(folder), *flags(*settings))
     assert finish(start(*words, "--out", "whole", folder=tmp_path)) == 0
     process = start(*words, "--out", "cut", folder=tmp_path)
-    checkpoints = tmp_path / "cut.run" / "checkpoints"
-    while process.poll() is None and len(list(checkpoints.glob("*"))) < 3:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    kill_at(process, "epoch 2: validation")
     assert not (tmp_path / "cut").exists()
     assert finish(start(*words, "--out", "cut", "--resume", folder=tmp_path)) == 0
     whole, cut = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut"))

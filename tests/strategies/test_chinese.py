@@ -47,8 +47,8 @@ def test_the_default_english_trunk_says_that_it_reads_chinese_badly_and_what_to_
     events: list[Event] = []
     few = {name: values[::3] for name, values in reviews.items()}
     recipe = Recipe.load(overrides=[*TINY[2:], *SPARED, "train.epochs=1"])
-    assert recipe.model.trunk == "minilm"
     fitted = fine_tune(few, recipe=recipe, out=tmp_path / "bundle", listener=events.append)
+    assert fitted.recipe.model.trunk == "minilm"
     (said,) = [text for text in warnings_of(events) if "badly" in text]
     assert "column 'text'" in said
     assert "of the tokens are unknown to it" in said
