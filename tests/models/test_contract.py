@@ -25,6 +25,7 @@ SMALL = {
     "convolution.v1": {"width": 12, "depth": 2, "kernels": [3, 5]},
     "recurrent.v1": {"width": 12, "depth": 2},
     "inception.v1": {"width": 12, "depth": 2, "kernels": [3, 5, 9], "modules": 2},
+    "residual1d.v1": {"width": 12, "depth": 2, "kernels": [5, 3]},
     "conformer.v1": {"width": 12, "depth": 2, "heads": 2, "inner": 20, "kernel": 5},
 }
 VARIANTS = [
@@ -36,6 +37,7 @@ VARIANTS = [
     ("recurrent.v1", {"cell": "lstm"}),
     ("conformer.v1", {}),
     ("inception.v1", {}),
+    ("residual1d.v1", {}),
 ]
 DESCRIBED = {
     "text.v1": {"name": "text.v1", "vocabulary": 40, "padding": 0, "limit": 16},

@@ -66,6 +66,7 @@ SCRATCH: Mapping[str, Mapping[str, Any]] = {
     "recurrent": {"width": 192, "depth": 1},
     "conformer": {"width": 128, "depth": 3, "heads": 4, "inner": 256, "kernel": 15},
     "inception": {"width": 64, "depth": 2, "kernels": [9, 19, 39]},
+    "resnet-1d": {"name": "residual1d", "width": 64, "depth": 3, "kernels": [7, 5, 3]},
     "minirocket": {"name": "identity", "width": 9996},
     "resnet": {"name": "residual", "width": 128, "stages": [[2, 32], [2, 64], [2, 128]]},
     "tabular": {
@@ -91,7 +92,7 @@ _RATES = {"resnet": 2e-3}
 _SUGGESTS: Mapping[str, Mapping[str, Any]] = {"resnet": {"image": {"most": 64}, "audio": {"picture": True}}}
 """Trunk from scratch -> modality -> options that suit it."""
 
-_STEPS = {"inception": 600}
+_STEPS = {"inception": 600, "resnet-1d": 600}
 """Optimiser steps a trunk from scratch needs, however few the rows."""
 
 FIXED_RATE = 1e-5
@@ -104,7 +105,8 @@ def resolve(trunk: str, *, options: Mapping[str, Any] | None = None) -> Backbone
     Args:
         trunk: `minilm` or `efficientnet-lite0` (the packaged ones), the path of a Hugging Face-style folder,
             `hf:OWNER/NAME` (extra `hf`; `hf:OWNER/NAME@REVISION` pins it), or from scratch `transformer`,
-            `convolution`, `recurrent`, `inception`, `tabular`, `resnet`, and `minirocket`, which has nothing to learn.
+            `convolution`, `recurrent`, `conformer`, `inception`, `resnet-1d`, `tabular`, `resnet`, and `minirocket`,
+            which has nothing to learn.
         options: Arguments of the trunk to change: any from scratch, `attention_dropout` for a trained one.
 
     Raises:

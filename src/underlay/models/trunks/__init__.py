@@ -7,4 +7,5 @@ from underlay.models.trunks.identity import IdentityTrunk as IdentityTrunk
 from underlay.models.trunks.inception import InceptionTrunk as InceptionTrunk
 from underlay.models.trunks.recurrent import RecurrentTrunk as RecurrentTrunk
 from underlay.models.trunks.residual import ResidualTrunk as ResidualTrunk
+from underlay.models.trunks.residual1d import Residual1dTrunk as Residual1dTrunk
 from underlay.models.trunks.transformer import TransformerTrunk as TransformerTrunk
