@@ -183,6 +183,30 @@ def held_out(cut: Cut, seed: int, *, share: float = 0.1) -> Cut:
     return replace(cut, train=train, test=test)
 
 
+def held_out_sentences(cut: Cut, *, count: int = 1000) -> Cut:
+    """Development on phrases of sentences: whole sentences take the test part's place, as GLUE's dev set holds them.
+
+    Their phrases leave the training part but for those that stand in another sentence too: drawn at random, held-out
+    phrases would be pieces of sentences that were learned.
+    """
+    sentences = cut.train[cut.train.full_sentence]
+    held = sample(sentences, count, 0)
+    elsewhere = {phrase for text in sentences.drop(held.index).text for phrase in phrases(text)}
+    inside = {phrase for text in held.text for phrase in phrases(text)} - elsewhere
+    left = cut.train.drop(held.index)
+    return replace(cut, train=left[~left.text.str.split().str.join(" ").isin(inside)], test=held)
+
+
+def phrases(text: str) -> set[str]:
+    """Every run of words.
+
+    >>> sorted(phrases("a b c"))
+    ['a', 'a b', 'a b c', 'b', 'b c', 'c']
+    """
+    words = text.split()
+    return {" ".join(words[start:stop]) for start in range(len(words)) for stop in range(start + 1, len(words) + 1)}
+
+
 def sample(rows: pd.DataFrame, count: int | None, seed: int) -> pd.DataFrame:
     """`count` rows drawn by class; all of them where there are not more."""
     if count is None or count >= len(rows):

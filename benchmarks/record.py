@@ -98,9 +98,9 @@ def read_all(folder: Path = RESULTS) -> list[dict[str, Any]]:
 
 def command() -> str:
     """The command that runs, without this machine's paths."""
-    module = Path(sys.argv[0]).stem
-    name = "benchmarks" if module in ("__main__", "run") else f"benchmarks.{module}"
-    return " ".join(["python -m", name, *sys.argv[1:]])
+    spec = sys.modules["__main__"].__spec__  # None where a file is run and no module
+    name = f"-m {spec.name.removesuffix('.__main__')}" if spec else Path(sys.argv[0]).name
+    return " ".join(["python", name, *sys.argv[1:]])
 
 
 def machine() -> dict[str, Any]:
