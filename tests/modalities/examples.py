@@ -178,6 +178,44 @@ def series_of_kernels() -> Example:
     return replace(plain, options={"kernels": 168})
 
 
+def events() -> Example:
+    rng = np.random.default_rng(0)
+    items = ["bread", "milk", "eggs", "tea", "marmalade", "soap"]
+    rows = [[items[int(at)] for at in rng.integers(6, size=1 + row % 9)] for row in range(40)]
+    return Example(
+        name="events.v1",
+        train=[*rows, "|".join(rows[3]), '["bread", "tea"]', "soap milk", [], None],
+        values=[rows[4], rows[8] * 5, "tea|green tea", '["milk", "eggs"]', ("soap", "bread"), np.array(["tea", "tea"])],
+        bad=[None, float("nan"), 3, b"tea", "", " \n", "tea,soap", {"item": "tea"}, ["tea", None], [["tea"]], [0.5]],
+        same=[(["bread", "tea"], "bread|tea"), (["1", "2"], "[1, 2.0]"), (["a"], [{"item": " a "}])],
+        kinds=("drop", "noise", "repeat", "swap", "unknown"),
+        end=lambda value: 50,
+        secret="marmalade",
+    )
+
+
+def events_in_time() -> Example:
+    rng = np.random.default_rng(0)
+    names = ["open", "read", "buy", "close"]
+    rows = [
+        [
+            {"item": names[int(rng.integers(4))], "time": 60.0 * at, "attributes": {"price": 5.0 * at, "shop": "north"}}
+            for at in range(2 + row % 7)
+        ]
+        for row in range(40)
+    ]
+    return Example(
+        name="events.v1",
+        train=rows,
+        values=[rows[0], rows[6], ["open", "close"], [{"item": "buy", "time": "2024-01-01"}], rows[5]],
+        bad=[None, 2.5, [{"time": 3}], [{"item": "buy", "cost": 3}], [{"item": "buy", "time": "soon"}], rows[0][::-1]],
+        same=[([{"item": "buy", "time": 0}], [{"item": "buy", "time": "1970-01-01"}])],
+        kinds=("drop", "noise", "repeat", "swap", "unknown"),
+        end=lambda value: 50,
+        secret="north",
+    )
+
+
 def steps() -> Example:
     return Example(
         name=Steps().name,
@@ -199,6 +237,8 @@ EXAMPLES: Mapping[str, Callable[[], Example]] = {
     "audio.v1": audio,
     "series.v1": series,
     "series.v1 kernels": series_of_kernels,
+    "events.v1": events,
+    "events.v1 in time": events_in_time,
     "steps.v1": steps,
 }
 """By registry name, with a word more where a modality has several faces."""

@@ -7,6 +7,9 @@
 from underlay.modalities.audio import Audio as Audio
 from underlay.modalities.audio_options import AudioAugmentation as AudioAugmentation
 from underlay.modalities.audio_options import AudioOptions as AudioOptions
+from underlay.modalities.events import Events as Events
+from underlay.modalities.events_options import EventsAugmentation as EventsAugmentation
+from underlay.modalities.events_options import EventsOptions as EventsOptions
 from underlay.modalities.image import Image as Image
 from underlay.modalities.image_options import ImageAugmentation as ImageAugmentation
 from underlay.modalities.image_options import ImageOptions as ImageOptions

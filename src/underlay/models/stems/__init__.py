@@ -1,6 +1,7 @@
 """One stem a modality: inputs -> `[B, L, D]`."""
 
 from underlay.models.stems.audio import AudioStem as AudioStem
+from underlay.models.stems.events import EventsStem as EventsStem
 from underlay.models.stems.features import FeaturesStem as FeaturesStem
 from underlay.models.stems.image import ImageStem as ImageStem
 from underlay.models.stems.picture import PictureStem as PictureStem
