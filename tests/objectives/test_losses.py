@@ -28,7 +28,10 @@ TARGETS = {
     "multiclass": Target("label", "multiclass", LABELS),
     "multilabel": Target("label", "multilabel", LABELS),
     "regression": Target("label", "regression"),
+    "tagging": Target("label", "tagging", LABELS),
+    "next-item": Target("label", "next-item", LABELS),
 }
+POSITIONS = 4
 CASES = [(name, task) for name in LOSSES for task in LOSSES[name].tasks]
 
 
@@ -50,6 +53,12 @@ def example(task: str, rows: int, seed: int) -> tuple[Tensor, Tensor]:
     """Logits and truth of `rows` labelled rows."""
     random = torch.Generator().manual_seed(seed)
     outputs = TARGETS[task].outputs
+    if TARGETS[task].dense:  # the first position of a row has a label, some of the others have none
+        logits = 3 * torch.randn(rows, POSITIONS, outputs, generator=random)
+        truth = torch.randint(0, outputs, (rows, POSITIONS), generator=random)
+        spared = torch.rand(rows, POSITIONS, generator=random) < 0.4
+        spared[:, 0] = False
+        return logits, truth.masked_fill(spared, -100)
     logits = 3 * torch.randn(rows, outputs, generator=random)
     if task == "regression":
         return logits, torch.randn(rows, generator=random)
@@ -211,9 +220,9 @@ def test_a_row_of_weight_zero_is_a_row_that_is_not_there_and_a_double_row_weighs
 @pytest.mark.parametrize("size", [0.0, 1e2, 1e4])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_losses_and_gradients_are_finite_at_extreme_logits(name, task, size, sign):
-    logits = torch.zeros(3, TARGETS[task].outputs)
-    logits[:, 0] = sign * size
-    _, truth = example(task, 3, 9)
+    logits, truth = example(task, 3, 9)
+    logits = torch.zeros_like(logits)
+    logits[..., 0] = sign * size
     logits.requires_grad_()
     value = cost(term_for(name, task), logits, truth)
     (gradient,) = torch.autograd.grad(value, logits)
@@ -276,3 +285,28 @@ def test_a_target_that_is_not_there_is_named():
     logits, labels = example("multiclass", 4, 13)
     with pytest.raises(MissingColumn, match="did you mean 'label'"):
         cost(cross_entropy(target="labels"), logits, labels)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal"])
+def test_a_loss_of_positions_is_the_loss_of_as_many_rows(name):
+    """Weights of rows and of classes included: a slow loop over the labelled positions."""
+    logits, labels = example("tagging", 9, 4)
+    weight = torch.rand(9)
+    term = {"cross_entropy": cross_entropy, "focal": focal}[name](class_weights=[1.0, 3.0, 0.5])
+    flat = [
+        (logits[row, place], labels[row, place], weight[row])
+        for row in range(9)
+        for place in range(POSITIONS)
+        if labels[row, place] >= 0
+    ]
+    one_by_one = [torch.stack(part) for part in zip(*flat, strict=True)]
+    torch.testing.assert_close(cost(term, logits, labels, weight), cost(term, *one_by_one))
+
+
+def test_a_row_whose_positions_are_all_unlabelled_costs_nothing():
+    logits, labels = example("tagging", 5, 5)
+    more = torch.cat([labels, torch.full((2, POSITIONS), -100)])
+    torch.testing.assert_close(
+        cost(cross_entropy(), logits, labels),
+        cost(cross_entropy(), torch.cat([logits, torch.randn(2, POSITIONS, 3)]), more),
+    )

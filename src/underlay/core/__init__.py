@@ -28,6 +28,9 @@ from underlay.core.errors import UsageError as UsageError
 from underlay.core.errors import nearest as nearest
 from underlay.core.labels import LabelMap as LabelMap
 from underlay.core.labels import sort_labels as sort_labels
+from underlay.core.listed import json_list as json_list
+from underlay.core.listed import listed as listed
+from underlay.core.protocols import DenseModality as DenseModality
 from underlay.core.protocols import Encoded as Encoded
 from underlay.core.protocols import Event as Event
 from underlay.core.protocols import Listener as Listener
@@ -36,9 +39,17 @@ from underlay.core.protocols import Model as Model
 from underlay.core.protocols import Part as Part
 from underlay.core.protocols import RowProblem as RowProblem
 from underlay.core.protocols import Rows as Rows
+from underlay.core.ragged import is_ragged as is_ragged
+from underlay.core.ragged import joined as joined
+from underlay.core.ragged import ragged as ragged
 from underlay.core.randomness import derive_seed as derive_seed
 from underlay.core.randomness import stream as stream
 from underlay.core.registry import Registry as Registry
 from underlay.core.schema import Column as Column
 from underlay.core.schema import Schema as Schema
 from underlay.core.schema import Target as Target
+from underlay.core.spans import OUTSIDE as OUTSIDE
+from underlay.core.spans import Span as Span
+from underlay.core.spans import are_span_tags as are_span_tags
+from underlay.core.spans import find_spans as find_spans
+from underlay.core.spans import span_kinds as span_kinds

@@ -24,7 +24,8 @@ class Batch:
     Args:
         inputs: By column, then by array: `{"text": {"ids": [B, L], "mask": [B, L]}}`.
         targets: By target: class index `[B]` (-100 where unlabelled), `[B, K]` of 0 and 1 for
-            multilabel (-100 where unlabelled), a number `[B]` for regression.
+            multilabel (-100 where unlabelled), a number `[B]` for regression; of a dense target a class index for
+            each position `[B, L]` (-100 where nothing is asked).
         extra: Further named columns `[B, ...]` a loss may ask for (`weight`, groups, teacher logits).
     """
 
@@ -66,7 +67,7 @@ class Output:
     Args:
         hidden: One vector a position, `[B, L, D]`.
         features: Pooled, `[B, D]`, before the heads.
-        logits: By target, `[B, K]` (or `[B, L, K]` for tagging); `[B, 1]` for regression.
+        logits: By target, `[B, K]`; `[B, L, K]` of a dense target (tagging, next item); `[B, 1]` for regression.
         mask: Which positions are real, `[B, L]`; None where all are.
     """
 

@@ -136,6 +136,27 @@ class Modality(Protocol):
         ...
 
 
+@runtime_checkable
+class DenseModality(Protocol):
+    """What a modality offers besides, whose values are made of units that can each have a label.
+
+    A unit is the word of a sentence or the event of a sequence; positions are those that `length` counts and `collate`
+    fills up. Only such a modality can stand under a dense target.
+    """
+
+    def units(self, encoded: Encoded) -> np.ndarray:
+        """For each position the number of the unit it answers for, int64 `[L]`.
+
+        -1 where it answers for none: special positions, later pieces of a word, padding. Units are numbered from 0 in
+        the order of the raw value; each has at most one position, and none where it was cut.
+        """
+        ...
+
+    def count(self, encoded: Encoded) -> int:
+        """Units of the raw value, those that were cut included: so many labels belong to it."""
+        ...
+
+
 @dataclass(frozen=True)
 class RowProblem:
     """Why one row could not be used.

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from underlay.core.errors import DataError
 from underlay.core.labels import LabelMap
 
-Task = Literal["binary", "multiclass", "multilabel", "regression"]
-TASKS: tuple[Task, ...] = ("binary", "multiclass", "multilabel", "regression")
+Task = Literal["binary", "multiclass", "multilabel", "regression", "tagging", "next-item"]
+TASKS: tuple[Task, ...] = ("binary", "multiclass", "multilabel", "regression", "tagging", "next-item")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Target:
     Args:
         name: The column, as in the data file.
         task: One of `TASKS`.
-        labels: Names in their fixed order; empty for regression.
+        labels: Names in their fixed order; empty for regression. A `tagging` target has one of them for each unit of a
+            row (word of a sentence), a `next-item` target the one that follows a sequence.
         separator: Between the labels of one multilabel cell; unused elsewhere.
     """
 
@@ -45,13 +46,23 @@ class Target:
             raise DataError(f"target {self.name!r} has the task {self.task!r}", f"known: {', '.join(TASKS)}")
         if self.task == "binary" and len(self.labels) != 2:
             raise DataError(f"target {self.name!r} is binary and has {len(self.labels)} labels", "two are needed")
-        if self.task == "multiclass" and len(self.labels) < 2:
+        if (self.task == "multiclass" or self.dense) and len(self.labels) < 2:
             raise DataError(f"target {self.name!r} has {len(self.labels)} label", "two or more are needed")
 
     @property
     def label_map(self) -> LabelMap:
         """Names and positions."""
         return LabelMap(self.labels)
+
+    @property
+    def dense(self) -> bool:
+        """Whether a model answers at every position, `[B, L, K]`: it is taught one label a unit of the input."""
+        return self.task in ("tagging", "next-item")
+
+    @property
+    def by_unit(self) -> bool:
+        """Whether an answer is one label a unit; the other dense task asks only what follows the last one."""
+        return self.task == "tagging"
 
     @property
     def outputs(self) -> int:

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from underlay.core import DataError, Target, nearest
 from underlay.data.table import Table, label_strings
+from underlay.data.unit_labels import encode_unit_labels
 
 UNLABELLED = -100
 """Class index of a row without a label; losses skip it."""
@@ -48,6 +49,8 @@ def encode_targets(table: Table, target: Target) -> TargetValues:
         return _numbers(table, target, column)
     if target.task == "multilabel":
         return _many(table, target, column)
+    if target.task == "tagging":
+        return TargetValues(*encode_unit_labels(table, target, MISSING))
     names = label_strings(column)
     found, known = _positions(names, target.labels)
     missing = ~known & _missing(names)

@@ -1,6 +1,6 @@
 """A model from plain data and a seed; data from a backbone and a schema."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from inspect import Parameter, signature
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -34,6 +34,7 @@ def configure(
     pooling: str = "mean",
     head: str = "linear",
     dropout: float = 0.1,
+    dense: Collection[str] = (),
 ) -> dict[str, Any]:
     """Describe a model on one trunk as JSON data, with full registry names and every argument that is not a default.
 
@@ -44,13 +45,17 @@ def configure(
         pooling: Name in `POOLINGS`.
         head: Name in `HEADS`.
         dropout: Everywhere: stem, trunk and head.
+        dense: Targets with a label for each position.
 
     Raises:
-        UsageError: The pretrained stem reads another vocabulary, or shorter segments, than a column has; or the trunk
-            reads pictures and the columns are none.
+        UsageError: The pretrained stem reads another vocabulary, or shorter segments, than a column has; the trunk
+            reads pictures and the columns are none; or a dense target stands over several columns, or over a trunk
+            whose positions are not those of its input.
     """
+    if dense:
+        _check_dense(backbone, columns, dense)
     branch = _branch(backbone, columns, pooling=pooling, dropout=dropout)
-    return {**branch, "heads": _heads(outputs, head, dropout)}
+    return {**branch, "heads": _heads(outputs, head, dropout, dense)}
 
 
 def configure_fused(
@@ -62,6 +67,7 @@ def configure_fused(
     head: str = "linear",
     dropout: float = 0.1,
     branch_dropout: float = 0.0,
+    dense: Collection[str] = (),
 ) -> dict[str, Any]:
     """Describe a model of several trunks under one fusion as JSON data.
 
@@ -73,10 +79,18 @@ def configure_fused(
         head: Name in `HEADS`.
         dropout: Everywhere.
         branch_dropout: Share of rows that lose a branch while training.
+        dense: Targets with a label for each position; a fusion keeps none of them.
 
     Raises:
-        UsageError: As `configure`.
+        UsageError: As `configure`; or there is a dense target.
     """
+    if dense:
+        raise UsageError(
+            f"the target {min(dense)!r} has one label a unit of the input, and a fusion of several trunks keeps "
+            "no positions",
+            "give it one input column",
+            code="dense_target",
+        )
     return {
         "branches": [
             _branch(backbone, columns, pooling=backbone.pooling, dropout=dropout) for backbone, columns in branches
@@ -117,6 +131,7 @@ def _signal(config: Mapping[str, Any], heads: Sequence[Mapping[str, Any]]) -> Si
         trunk,
         _part(POOLINGS, {**config["pooling"], "width": trunk.width}),
         _built_heads(heads, trunk.width),
+        dense=_dense(heads),
     )
     for column in model.columns:
         if model.stem(column).width != trunk.channels:
@@ -139,6 +154,8 @@ def _fused(config: Mapping[str, Any]) -> FusedModel:
     settings = {key: config["fusion"].get(key) for key in own}
     if any(not _fits(value, own[key]) for key, value in settings.items()):
         raise BundleRefused(f"the fusion has {settings}; it needs a width and a branch_dropout", code="config_value")
+    if dense := _dense(config["heads"]):
+        raise BundleRefused(f"the fused model has the dense targets {sorted(dense)}", code="config_value")
     arguments = {**_without(config["fusion"], "branch_dropout"), "branches": len(config["branches"])}
     fusion = _part(FUSIONS, arguments)
     branches = [_signal(branch, ()) for branch in config["branches"]]
@@ -146,7 +163,15 @@ def _fused(config: Mapping[str, Any]) -> FusedModel:
 
 
 def _built_heads(heads: Sequence[Mapping[str, Any]], width: int) -> dict[str, nn.Module]:
-    return {head["target"]: _part(HEADS, {**_without(head, "target"), "width": width}) for head in heads}
+    return {head["target"]: _part(HEADS, {**_without(head, "target", "dense"), "width": width}) for head in heads}
+
+
+def _dense(heads: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The targets whose heads read positions."""
+    for head in heads:
+        if head.get("dense", True) is not True:
+            raise BundleRefused(f"the head of {head['target']!r} has dense = {head['dense']!r}", code="config_value")
+    return frozenset(head["target"] for head in heads if "dense" in head)
 
 
 def _branch(
@@ -184,9 +209,32 @@ def _only(
     return column, described
 
 
-def _heads(outputs: Mapping[str, int], head: str, dropout: float) -> list[dict[str, Any]]:
+def _check_dense(backbone: Backbone, columns: Mapping[str, Mapping[str, Any]], dense: Collection[str]) -> None:
+    """Refuse a dense target where positions are not those of one column.
+
+    Raises:
+        UsageError: There are several columns, or the trunk reads pictures or fixed features.
+    """
+    target, name = min(dense), backbone.trunk["name"]
+    if len(columns) > 1:
+        raise UsageError(
+            f"the target {target!r} has one label a unit of the input, and there are the inputs {list(columns)}",
+            "give it one input column",
+            code="dense_target",
+        )
+    if is_spatial(name) or is_fixed(name):
+        raise UsageError(
+            f"the target {target!r} has one label a unit of the input, and the trunk {backbone.name} does not keep "
+            "their positions",
+            "choose a trunk that reads any signal: transformer, convolution, recurrent",
+            code="dense_target",
+        )
+
+
+def _heads(outputs: Mapping[str, int], head: str, dropout: float, dense: Collection[str] = ()) -> list[dict[str, Any]]:
     return [
         {"target": target, "name": HEADS.full_name(head), "outputs": count, "dropout": dropout}
+        | ({"dense": True} if target in dense else {})
         for target, count in outputs.items()
     ]
 
@@ -270,5 +318,5 @@ def _fits(value: Any, kind: Any) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
-def _without(config: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name != key}
+def _without(config: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in keys}

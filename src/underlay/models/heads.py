@@ -1,4 +1,4 @@
-"""Features to logits."""
+"""Features to logits: pooled ones, or those of every position."""
 
 from torch import Tensor, nn
 
@@ -17,7 +17,7 @@ class LinearHead(nn.Module):
         self.out = Linear(width, outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        """`[B, D]` -> `[B, K]`."""
+        """`[..., D]` -> `[..., K]`."""
         logits: Tensor = self.out(self.dropout(features))
         return logits
 
@@ -33,6 +33,6 @@ class MlpHead(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """`[B, D]` -> `[B, K]`."""
+        """`[..., D]` -> `[..., K]`."""
         logits: Tensor = self.layers(features)
         return logits

@@ -1,6 +1,6 @@
 """Stem + trunk + pooling + heads: the model every recipe and every bundle describes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -19,12 +19,20 @@ class SignalModel(nn.Module):
         trunk: What they all stand on.
         pooling: Positions to one vector.
         heads: By target; none where the model is a branch of another.
+        dense: Targets whose heads read every position instead of the pooled features.
     """
 
     def __init__(
-        self, stems: Mapping[str, nn.Module], trunk: nn.Module, pooling: nn.Module, heads: Mapping[str, nn.Module]
+        self,
+        stems: Mapping[str, nn.Module],
+        trunk: nn.Module,
+        pooling: nn.Module,
+        heads: Mapping[str, nn.Module],
+        *,
+        dense: Collection[str] = (),
     ) -> None:
         super().__init__()
+        self.dense = frozenset(dense)
         self.columns = tuple(stems)
         self.targets = tuple(heads)
         self.stems = nn.ModuleDict({safe_key(column): stem for column, stem in stems.items()})
@@ -53,7 +61,7 @@ class SignalModel(nn.Module):
         return cast("Stem", self.stems[safe_key(column)])
 
     def head(self, target: str) -> nn.Module:
-        """The head of a target, `[B, D] -> [B, K]`."""
+        """The head of a target, `[B, D] -> [B, K]`, or `[B, L, D] -> [B, L, K]` of a dense one."""
         return self.heads[safe_key(target)]
 
     def embed(self, inputs: Inputs) -> Tensor:
@@ -102,7 +110,10 @@ class SignalModel(nn.Module):
             raise ValueError("this model has no decoder that reads memory; pass memory=None")
         hidden = self._trunk(embedded, mask, start=start)
         features = self.pooling(hidden, mask)
-        logits = {target: self.heads[safe_key(target)](features) for target in self.targets}
+        logits = {
+            target: self.heads[safe_key(target)](hidden if target in self.dense else features)
+            for target in self.targets
+        }
         return Output(hidden, features, logits, mask)
 
     def lower(self, inputs: Inputs, stop: int) -> Tensor:

@@ -17,7 +17,7 @@ POOLINGS: Registry[type[nn.Module]] = Registry("pooling")
 """`(hidden [B, L, D], mask [B, L] or None)` -> `[B, D]`; built with `width`."""
 
 HEADS: Registry[type[nn.Module]] = Registry("head")
-"""`[B, D]` -> `[B, K]`; built with `width`, `outputs` and `dropout`."""
+"""`[..., D]` -> `[..., K]`: rows, or the positions of rows; built with `width`, `outputs` and `dropout`."""
 
 
 class Stem(Protocol):

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from underlay.objectives.arguments import check_class_weights, check_not_negative
 from underlay.objectives.cross_entropy import label_weights
-from underlay.objectives.means import UNLABELLED, row_weights, weighted_mean
+from underlay.objectives.means import UNLABELLED, position_weights, weighted_mean
 from underlay.objectives.term import LossTerm, Step, stateless
 
 
@@ -32,17 +32,18 @@ def focal(gamma: float = 2.0, *, class_weights: Sequence[float] | None = None, t
     check_class_weights("class_weights", class_weights)
 
     def loss(step: Step) -> Tensor:
-        logits: Tensor = step.output.logit(target).float()  # [B, K]
-        labels: Tensor = step.batch.target(target)  # [B]
-        log_p = logits.log_softmax(-1)  # [B, K]
-        own = labels.clamp_min(0).unsqueeze(-1)  # [B, 1]
+        logits: Tensor = step.output.logit(target).float()  # [B, K] or [B, L, K]
+        labels: Tensor = step.batch.target(target)  # [B] or [B, L]
+        log_p = logits.log_softmax(-1)
+        own = labels.clamp_min(0).unsqueeze(-1)
         # log(1 - p) as the mass of the other classes: exact near p = 1, where 1 - exp(log p) is 0.
-        log_miss = log_p.scatter(-1, own, float("-inf")).logsumexp(-1)  # [B]
-        losses = (gamma * log_miss).exp() * functional.nll_loss(
-            log_p, labels, ignore_index=UNLABELLED, reduction="none"
-        )
+        log_miss = log_p.scatter(-1, own, float("-inf")).logsumexp(-1)  # as labels
+        missed = functional.nll_loss(
+            log_p.flatten(0, -2), labels.flatten(), ignore_index=UNLABELLED, reduction="none"
+        ).view_as(labels)
+        losses = (gamma * log_miss).exp() * missed
         by_class = logits.new_tensor(class_weights) if class_weights is not None else None
-        counts = row_weights(step.batch, losses) * label_weights(labels, by_class, like=losses)
+        counts = position_weights(step.batch, losses) * label_weights(labels, by_class, like=losses)
         return weighted_mean(losses * counts, counts)
 
     return stateless(loss)

@@ -1,4 +1,4 @@
-"""One loss a row -> one loss a batch: weighted, and blind to unlabelled rows."""
+"""One loss a row, or a position -> one loss a batch: weighted, and blind to what is unlabelled."""
 
 from torch import Tensor
 
@@ -30,6 +30,16 @@ def row_weights(batch: Batch, like: Tensor) -> Tensor:
             "give one number a row",
         )
     return weights.to(like)
+
+
+def position_weights(batch: Batch, like: Tensor) -> Tensor:
+    """`row_weights`, shaped to be multiplied with one number a row `[B]` or a position `[B, L]`.
+
+    Args:
+        batch: The examples.
+        like: The losses.
+    """
+    return row_weights(batch, like).reshape(-1, *[1] * (like.ndim - 1))
 
 
 def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:

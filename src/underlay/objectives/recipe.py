@@ -30,8 +30,11 @@ class LossEntry(NamedTuple):
 LOSSES: Registry[LossEntry] = Registry("loss")
 """What a recipe may name as `objective: {task: {name: ...}}`."""
 
-LOSSES("cross_entropy.v1")(LossEntry(cross_entropy, ("binary", "multiclass")))
-LOSSES("focal.v1")(LossEntry(focal, ("binary", "multiclass")))
+ONE_OF_SEVERAL: tuple[Task, ...] = ("binary", "multiclass", "tagging", "next-item")
+"""Tasks whose answers are one label of several, a row or a position."""
+
+LOSSES("cross_entropy.v1")(LossEntry(cross_entropy, ONE_OF_SEVERAL))
+LOSSES("focal.v1")(LossEntry(focal, ONE_OF_SEVERAL))
 LOSSES("binary_cross_entropy.v1")(LossEntry(binary_cross_entropy, ("multilabel",)))
 LOSSES("squared_error.v1")(LossEntry(squared_error, ("regression",)))
 
@@ -40,6 +43,8 @@ _DEFAULT: Mapping[Task, str] = {
     "multiclass": "cross_entropy",
     "multilabel": "binary_cross_entropy",
     "regression": "squared_error",
+    "tagging": "cross_entropy",
+    "next-item": "cross_entropy",
 }
 _PER_LABEL = ("class_weights", "positive_weights")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from underlay.core import Modality, RecipeError, Schema, nearest
+from underlay.core import DenseModality, Modality, RecipeError, Schema, UsageError, nearest
 from underlay.modalities import MODALITIES
 from underlay.models import (
     FUSIONS,
@@ -110,7 +110,15 @@ class Assembly:
     def configure(self, modalities: Mapping[str, Modality], schema: Schema, recipe: Recipe) -> dict[str, Any]:
         """The model as JSON data; see `models.configure`."""
         outputs = {target.name: target.outputs for target in schema.targets}
-        shared: dict[str, Any] = {"outputs": outputs, "head": recipe.model.head, "dropout": recipe.model.dropout}
+        dense = [target.name for target in schema.targets if target.dense]
+        if dense:
+            require_units(modalities, dense[0])
+        shared: dict[str, Any] = {
+            "outputs": outputs,
+            "head": recipe.model.head,
+            "dropout": recipe.model.dropout,
+            "dense": dense,
+        }
         described = {name: modality.describe() for name, modality in modalities.items()}
         if self.fusion == JOINT:
             return configure(self.backbones[0], columns=described, pooling=self.pooling(recipe), **shared)
@@ -128,6 +136,23 @@ class Assembly:
         for backbone, part in zip(self.backbones, parts, strict=True):
             backbone.load(part)
         return model
+
+
+def require_units(modalities: Mapping[str, Modality], target: str) -> None:
+    """Refuse a dense target over a value without units.
+
+    Raises:
+        UsageError: A modality does not say which position answers for which unit.
+    """
+    for column, modality in modalities.items():
+        if not isinstance(modality, DenseModality):
+            able = [name for name in MODALITIES if hasattr(MODALITIES[name], "units")]
+            raise UsageError(
+                f"the target {target!r} has one label a unit of the input, and {column!r} is read as {modality.name}, "
+                "which has no units",
+                f"read it as one of {', '.join(name.rpartition('.v')[0] for name in able)}",
+                code="dense_target",
+            )
 
 
 def assemble(recipe: Recipe, schema: Schema) -> Assembly:

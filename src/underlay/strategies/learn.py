@@ -1,7 +1,7 @@
 """One training run with one seed: freeze, probe, cache, loop; gives back a model with its best weights."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
-from underlay.core import Batch, Model, Output, Rows, Schema, UsageError, stream
+from underlay.core import Batch, Model, Output, Rows, Schema, UsageError, ragged, stream
 from underlay.models import FusedModel, SignalModel
 from underlay.objectives import Objective, Step, build_objective
 from underlay.strategies.fixed_heads import fit_fixed_heads, nothing_learns_below
@@ -21,13 +21,16 @@ from underlay.strategies.resolve import PROBE_ROWS
 from underlay.strategies.validation import validation_score
 from underlay.train import (
     OPTIMIZERS,
+    Asked,
     BatchMap,
     CachedRows,
     Callback,
     Checkpoints,
     EncodedRows,
+    Features,
     HistoryFile,
     Loop,
+    Mixing,
     MLflow,
     Observer,
     Plan,
@@ -53,12 +56,15 @@ class Learned:
     Args:
         model: With the weights of the best validation, in eval mode.
         state: Counters and history.
-        validation_logits: By target, of the validation rows in their order, in scaled units.
+        validation_logits: By target, of the validation rows in their order, in scaled units; of a dense target an array
+            a row, `[P, K]`, at the positions that have a label.
+        validation_labels: By dense target: those labels, an array a row, `[P]`.
     """
 
     model: SignalModel | FusedModel
     state: RunState
     validation_logits: dict[str, np.ndarray]
+    validation_labels: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def learn(
@@ -74,6 +80,7 @@ def learn(
     draw_from: Rows | None = None,
     callbacks: Sequence[Callback] = (),
     batch_maps: Sequence[BatchMap] = (),
+    mixing: Mixing | None = None,
 ) -> Learned:
     """Train `model` on the first of `rows`, choosing by the second.
 
@@ -89,6 +96,7 @@ def learn(
         draw_from: What batches are drawn from in place of the training rows (augmented ones).
         callbacks: Further observers.
         batch_maps: Changes to batches.
+        mixing: Makes mixtures of the rows of a batch.
     """
     accelerator = _accelerator(recipe.train.precision)
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,20 +126,20 @@ def learn(
     )
     sweep_tokens = max(settings.batch_tokens, 8192)
 
-    answered: list[tuple[list[float], dict[str, Tensor]]] = []
+    answered: list[tuple[list[float], Features]] = []
 
     def validate() -> tuple[list[float], dict[str, float]]:
         if held_out is not None:  # of heads that had not seen these rows
             return validation_score(schema, held_out, _targets(validation))
         found = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens, device=accelerator.device)
-        score, record = validation_score(schema, found.logits, _targets(validation))
-        answered[:] = [(score, found.logits)]
+        score, record = validation_score(schema, found.logits, _targets(validation), asked=found.asked)
+        answered[:] = [(score, found)]
         return score, record
 
     what = "a last pass over" if held_out is not None else "training on"
     say.phase("train", f"{what} {len(rows[0]):,} rows, choosing by {len(rows[1]):,}")
     state = Loop(
-        Trainable(learner, objective),
+        Trainable(learner, objective, mixing),
         train,
         optimizer,
         learning_rate=float(settings.learning_rate),
@@ -146,13 +154,22 @@ def learn(
         say.warning(f"a damaged checkpoint was passed over: {refused}")
     model.to("cpu").eval()
     learner.eval()
+    said: Features | None = None
     if held_out is not None:
-        logits = held_out
+        pass  # of heads that had not seen these rows
     elif answered and answered[0][0] == state.progress.best and accelerator.device.type == "cpu":
-        logits = answered[0][1]  # the last validation was the best: these very weights gave it
+        said = answered[0][1]  # the last validation was the best: these very weights gave it
     else:
-        logits = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens).logits
-    return Learned(model, state, {target: values.numpy() for target, values in logits.items()})
+        said = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens)
+    logits = held_out if said is None else said.logits
+    asked = {} if said is None else said.asked
+    return Learned(
+        model,
+        state,
+        {target: values.numpy() for target, values in (logits or {}).items()}
+        | {target: ragged(one.logits) for target, one in asked.items()},
+        {target: ragged(row.long() for row in one.labels) for target, one in asked.items()},
+    )
 
 
 def _accelerator(precision: str) -> Accelerator:
@@ -190,17 +207,31 @@ def probe(
             chosen,
             batch_tokens=8192,
             progress=lambda done, total: say.progress("probe", done=done / total),
+            hidden=any(target.dense for target in schema.targets),
         )
-    batch = Batch({}, {name: torch.from_numpy(values) for name, values in _targets(chosen).items()})
+    known = _targets(chosen)
     for target in schema.targets:
         term = build_objective(None, schema_targets=[target])
+        seen = found.asked.get(target.name)
+        features, labels = (found.features, torch.from_numpy(known[target.name])) if seen is None else _positions(seen)
 
-        def loss(logits: Tensor, name: str = target.name, term: Objective = term) -> Tensor:
-            output = Output(found.features, found.features, {name: logits})
-            return term(term.init(model), Step(batch, found.features, output, model, 0)).total
+        def loss(
+            logits: Tensor,
+            name: str = target.name,
+            term: Objective = term,
+            features: Tensor = features,
+            labels: Tensor = labels,
+        ) -> Tensor:
+            output = Output(features, features, {name: logits})
+            return term(term.init(model), Step(Batch({}, {name: labels}), features, output, model, 0)).total
 
         torch.manual_seed(recipe.seed)
-        fit_head(model.head(target.name), found.features, loss)
+        fit_head(model.head(target.name), features, loss)
+
+
+def _positions(asked: Asked) -> tuple[Tensor, Tensor]:
+    """Vectors and labels of the positions asked, one under the other."""
+    return torch.cat(asked.hidden), torch.cat(asked.labels).long()
 
 
 def _views(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from underlay.core import DataError, Modality, RecipeError, Schema, Target, rows_within, stream
+from underlay.core import DataError, Modality, RecipeError, Schema, Target, joined, rows_within, stream
 from underlay.data import (
     Gathering,
     Splits,
@@ -26,6 +26,7 @@ from underlay.objectives import balanced_weights
 from underlay.strategies.assembly import Assembly
 from underlay.strategies.listening import Say
 from underlay.strategies.recipe import Recipe
+from underlay.strategies.unit_counts import unequal_rows
 from underlay.train import EncodedRows, encode_store
 
 SLICE_ROWS = 1 << 15
@@ -177,6 +178,11 @@ def encode(
         np.all([store.lengths > 0 for store in stores.columns.values()], axis=0) for stores in (main, tests)
     )
     _require_most(prepared.table, good, "input")
+    slipped = unequal_rows(main, prepared.targets, prepared.table)
+    slipped_test = unequal_rows(tests, prepared.test_targets, prepared.tests_on) if tests is not main else slipped
+    good[list(slipped)] = False
+    good_test[list(slipped_test)] = False
+    _require_most(prepared.table, good, "pair of input and target")
     splits = prepared.splits
     kept = replace(
         splits,
@@ -196,8 +202,8 @@ def encode(
     )
     if lost:
         first = next(iter({**main.columns, **tests.columns}.values())).problems
-        reason = next((problem.message for problem in first.values()), "no usable value")
-        say.warning(f"{lost:,} rows set aside: {reason}")
+        reasons = [problem.message for problem in first.values()] + [*slipped.values(), *slipped_test.values()]
+        say.warning(f"{lost:,} rows set aside: {reasons[0] if reasons else 'no usable value'}")
     aside = {**prepared.set_aside, **({"no usable input": lost} if lost else {})}
     prepared = replace(prepared, splits=kept, set_aside=aside)
     main = replace(main, targets=prepared.scaled(prepared.targets), extra=_extra(prepared))
@@ -210,7 +216,7 @@ def class_weights(data: Prepared) -> dict[str, tuple[float, ...]]:
     return {
         target.name: balanced_weights(np.bincount(known, minlength=len(target.labels)).tolist())
         for target in data.schema.targets
-        if target.task in ("binary", "multiclass")
+        if target.task in ("binary", "multiclass") or target.dense
         for known in [_known(data.truth("train", target.name))]
     }
 
@@ -228,6 +234,7 @@ def column_values(table: Table, column: str, rows: np.ndarray | None = None) -> 
 
 
 def _known(labels: np.ndarray) -> np.ndarray:
+    labels = joined(labels)
     return labels[labels >= 0]
 
 

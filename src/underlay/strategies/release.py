@@ -12,7 +12,7 @@ import numpy as np
 
 from underlay.bundle import Answers, Bundle, Contents, Rule, reference_sketch, seal
 from underlay.bundle.machine import installed
-from underlay.core import Modality, Target
+from underlay.core import Modality, Target, joined
 from underlay.core.durable import write_file
 from underlay.evaluate import (
     DataFacts,
@@ -117,6 +117,8 @@ def calibrate(measured: Measured) -> dict[str, dict[str, Any]]:
     for target in measured.data.schema.targets:
         logits = measured.learned.validation_logits[target.name]
         truth = measured.data.truth("validation", target.name)
+        if target.dense:  # over the positions that have a label, of all rows
+            logits, truth = joined(logits), joined(measured.learned.validation_labels[target.name])
         if target.task == "regression":
             mean, scale = measured.data.scales[target.name]
             found[target.name] = {"mean": mean, "scale": scale}
@@ -276,7 +278,9 @@ def _report(measured: Measured, examined: tuple[Examination, ...], run: RunFolde
 def _learning(measured: Measured) -> Learning:
     progress = measured.learned.state.progress
     validations = [record for record in progress.history if "epoch" in record]
-    metric = next((name for name in ("accuracy", "micro_f1", "loss") if validations and name in validations[0]), "loss")
+    metric = next(
+        (name for name in ("f1", "accuracy", "micro_f1", "loss") if validations and name in validations[0]), "loss"
+    )
     return Learning(
         tuple((int(record["step"]), record["loss"]) for record in progress.history if "epoch" not in record),
         tuple((int(record["step"]), record[metric]) for record in validations if metric in record),
@@ -286,7 +290,7 @@ def _learning(measured: Measured) -> Learning:
 
 
 def _label_counts(data: Prepared, target: Target) -> dict[str, int]:
-    truth = data.truth("train", target.name)
+    truth = joined(data.truth("train", target.name))
     if truth.ndim == 2:
         return {name: int((truth[:, index] == 1).sum()) for index, name in enumerate(target.labels)}
     counts = np.bincount(truth[truth >= 0], minlength=len(target.labels))

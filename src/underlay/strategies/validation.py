@@ -1,28 +1,40 @@
 """How a run is judged while it runs: quick figures on validation rows, no intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from underlay.core import Schema, Target
+from underlay.core import Schema, Target, are_span_tags, find_spans
+from underlay.train import Asked
 
 
 def validation_score(
-    schema: Schema, logits: Mapping[str, Tensor], targets: Mapping[str, np.ndarray]
+    schema: Schema,
+    logits: Mapping[str, Tensor],
+    targets: Mapping[str, np.ndarray],
+    *,
+    asked: Mapping[str, Asked] | None = None,
 ) -> tuple[list[float], dict[str, float]]:
     """A score whose larger is better, compared in order, and the figures to record.
 
-    Accuracy (or micro F1, or minus the error) decides, the loss breaks ties; several targets count alike.
+    Accuracy (or micro F1, or F1 of spans, or minus the error) decides, the loss breaks ties; several targets count
+    alike.
 
     Args:
         schema: The targets.
         logits: By target, `[N, K]`.
         targets: By target, as the loss sees them.
+        asked: By dense target.
     """
-    figures = {target.name: _figures(target, logits[target.name], targets[target.name]) for target in schema.targets}
+    figures = {
+        target.name: _dense_figures(target, (asked or {})[target.name])
+        if target.dense
+        else _figures(target, logits[target.name], targets[target.name])
+        for target in schema.targets
+    }
     score = [float(np.mean([one[index] for one in figures.values()])) for index in (0, 1)]
     single = len(schema.targets) == 1
     record = {
@@ -47,6 +59,33 @@ def _figures(target: Target, logits: Tensor, truth: np.ndarray) -> tuple[float, 
     known = values >= 0
     accuracy = float((logits.argmax(-1) == values)[known].float().mean())
     return accuracy, -loss, {"loss": loss, "accuracy": accuracy}
+
+
+def _dense_figures(target: Target, asked: Asked) -> tuple[float, float, dict[str, float]]:
+    logits, labels = torch.cat(asked.logits), torch.cat(asked.labels).long()
+    loss = float(F.cross_entropy(logits, labels)) if len(labels) else 0.0
+    accuracy = float((logits.argmax(-1) == labels).float().mean()) if len(labels) else 0.0
+    record = {"loss": loss, "accuracy": accuracy}
+    if not (target.by_unit and are_span_tags(target.labels)):
+        return accuracy, -loss, record
+    names = [[[target.labels[int(at)] for at in row] for row in rows] for rows in (asked.labels, _said(asked))]
+    found = spans_f1(*names)
+    return found, -loss, {"loss": loss, "f1": found, "accuracy": accuracy}
+
+
+def _said(asked: Asked) -> list[Tensor]:
+    return [row.argmax(-1) for row in asked.logits]
+
+
+def spans_f1(truth: Sequence[Sequence[str]], said: Sequence[Sequence[str]]) -> float:
+    """F1 of the spans of all rows together, right where both ends and the kind are; 1 where there are none.
+
+    >>> spans_f1([["B-a", "O"]], [["B-a", "B-a"]])
+    0.6666666666666666
+    """
+    pairs = [(set(find_spans(one)), set(find_spans(other))) for one, other in zip(truth, said, strict=True)]
+    both, either = sum(len(one & other) for one, other in pairs), sum(len(one) + len(other) for one, other in pairs)
+    return 2 * both / either if either else 1.0
 
 
 def micro_f1(predicted: Tensor, truth: Tensor) -> float:

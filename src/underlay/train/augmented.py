@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from underlay.core import Batch, Encoded, Modality, RowError
+from underlay.core import Batch, DenseModality, Encoded, Modality, RowError, is_ragged
 from underlay.train.rows import EncodedRows
 
 
@@ -37,18 +37,26 @@ class AugmentedRows:
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
         picked = self.rows.rows[np.asarray(rows)]
         changed = np.flatnonzero(rng.random(len(picked)) < self.share)
+        dense = any(map(is_ragged, self.rows.targets.values()))
         encoded = {}
         for column, store in self.rows.columns.items():
             encoded[column] = [store[row] for row in picked]
             raw = self.values(column, picked[changed]) if len(changed) else ()
             for at, value in zip(changed, raw, strict=True):
-                encoded[column][at] = _changed(self.rows.modalities[column], value, encoded[column][at], rng)
+                encoded[column][at] = _changed(
+                    self.rows.modalities[column], value, encoded[column][at], rng, dense=dense
+                )
         return self.rows.collate(picked, encoded)
 
 
-def _changed(modality: Modality, value: Any, plain: Encoded, rng: np.random.Generator) -> Encoded:
-    """The augmented value encoded, or the plain one where nothing usable is left of it."""
+def _changed(modality: Modality, value: Any, plain: Encoded, rng: np.random.Generator, *, dense: bool) -> Encoded:
+    """The augmented value encoded, or the plain one where nothing usable is left of it.
+
+    Under a dense target the plain one too where it lost or won a unit: the labels would slip.
+    """
     try:
-        return modality.encode(modality.augment(value, rng))
+        found = modality.encode(modality.augment(value, rng))
     except RowError:
         return plain
+    slipped = dense and isinstance(modality, DenseModality) and modality.count(found) != modality.count(plain)
+    return plain if slipped else found

@@ -4,7 +4,7 @@ Source: Kumar et al., Fine-Tuning can Distort Pretrained Features, ICLR 2022 (LP
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from underlay.core import Batch, Model, Rows
 from underlay.train.batching import plan_sweep
+from underlay.train.dense import NOTHING_ASKED, AskedPositions
 from underlay.train.memory import give_back
 
 
@@ -23,10 +24,27 @@ class Features:
     Args:
         features: Pooled, `[N, D]`.
         logits: By target, `[N, K]`.
+        asked: By dense target: what was said at the positions that have a label.
     """
 
     features: Tensor
     logits: dict[str, Tensor]
+    asked: dict[str, "Asked"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A dense target at the positions that have a label, P of a row, N rows.
+
+    Args:
+        labels: A row each, `[P]`.
+        logits: A row each, `[P, K]`.
+        hidden: A row each, `[P, D]`; none where they were not wanted.
+    """
+
+    labels: list[Tensor]
+    logits: list[Tensor]
+    hidden: list[Tensor] = field(default_factory=list)
 
 
 def sweep(
@@ -36,10 +54,23 @@ def sweep(
     batch_tokens: int,
     device: torch.device | str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    hidden: bool = False,
 ) -> Features:
-    """Run the model over every row once, in eval mode; the answers come in the order of the rows."""
+    """Run the model over every row once, in eval mode; the answers come in the order of the rows.
+
+    Of a dense target only what stands at labelled positions is kept, in `asked`.
+
+    Args:
+        model: What answers.
+        rows: What is asked.
+        batch_tokens: Most positions at a time.
+        device: Where the model is.
+        progress: Called with (positions done, of all).
+        hidden: Keep the vectors under dense heads too.
+    """
     features: list[Tensor] = []
     logits: dict[str, list[Tensor]] = {}
+    dense: dict[str, dict[str, AskedPositions]] = {}
     order: list[np.ndarray] = []
     done, total = 0, int(rows.lengths.sum())
     for picked in plan_sweep(rows.lengths, batch_tokens=batch_tokens, batch_rows=1024):
@@ -48,15 +79,26 @@ def sweep(
             output = model.encode(model.embed(batch.inputs), model.mask(batch.inputs))
         features.append(output.features.float().cpu())
         for target, values in output.logits.items():
-            logits.setdefault(target, []).append(values.float().cpu())
+            if values.ndim == 2:
+                logits.setdefault(target, []).append(values.float().cpu())
+                continue
+            labels = batch.targets[target]
+            kept = {"labels": labels, "logits": values, **({"hidden": output.hidden} if hidden else {})}
+            for name, found in kept.items():
+                dense.setdefault(target, {}).setdefault(name, AskedPositions()).add(found, labels != NOTHING_ASKED)
         order.append(picked)
         done += int(rows.lengths[picked].sum())
         progress(done, total)
     give_back()
-    back = torch.from_numpy(np.argsort(np.concatenate(order), kind="stable"))
+    seen = np.concatenate(order)
+    back = torch.from_numpy(np.argsort(seen, kind="stable"))
     return Features(
         torch.cat(features).index_select(0, back),
         {target: torch.cat(parts).index_select(0, back) for target, parts in logits.items()},
+        {
+            target: Asked(**{name: positions.rows(seen) for name, positions in kept.items()})
+            for target, kept in dense.items()
+        },
     )
 
 
@@ -72,7 +114,7 @@ def fit_head(
 
     Args:
         head: `[N, D] -> [N, K]`.
-        features: `[N, D]`.
+        features: `[N, D]`: of rows, or of positions.
         loss: What the head gives (logits `[N, K]`) -> scalar.
         penalty: On the squared weights and biases; keeps a separable problem finite.
         steps: Most iterations.

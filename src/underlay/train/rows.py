@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from underlay.core import Batch, Encoded, Modality, RowProblem, rows_within
+from underlay.core import Batch, Encoded, Modality, RowProblem, is_ragged, rows_within
 from underlay.core.durable import resource_errors
 from underlay.train.arrays import save_array
+from underlay.train.dense import aligned, units_of
 
 CHUNK = 4096
 """Most values encoded at a time: enough for the tokenizer to use every core."""
@@ -120,7 +121,7 @@ class EncodedRows:
     Args:
         columns: Column -> its encoded values.
         modalities: Column -> the modality that collates them.
-        targets: Target -> `[N]` or `[N, K]`.
+        targets: Target -> `[N]` or `[N, K]`; of a dense target N arrays, one label a unit of the row.
         extra: Name -> `[N, ...]`.
         rows: Which of the stored rows these are; positions 0..N-1 count within it.
     """
@@ -143,9 +144,13 @@ class EncodedRows:
 
     def collate(self, picked: np.ndarray, encoded: Mapping[str, Sequence[Encoded]]) -> Batch:
         """A batch of the stored rows `picked`, with these encoded values by column."""
+        targets = {name: values[picked] for name, values in self.targets.items()}
+        if any(map(is_ragged, targets.values())):
+            units = units_of(encoded, self.modalities)
+            targets = {name: aligned(one, units) if is_ragged(one) else one for name, one in targets.items()}
         return Batch(
             {column: self.modalities[column].collate(values) for column, values in encoded.items()},
-            {name: values[picked] for name, values in self.targets.items()},
+            targets,
             {name: values[picked] for name, values in self.extra.items()},
         )
 
