@@ -183,7 +183,7 @@ def held_out(cut: Cut, seed: int, *, share: float = 0.1) -> Cut:
     return replace(cut, train=train, test=test)
 
 
-def held_out_sentences(cut: Cut, *, count: int = 1000) -> Cut:
+def held_out_sentences(cut: Cut, *, count: int = 2000) -> Cut:
     """Development on phrases of sentences: whole sentences take the test part's place, as GLUE's dev set holds them.
 
     Their phrases leave the training part but for those that stand in another sentence too: drawn at random, held-out

@@ -44,6 +44,7 @@ DESCRIBED = {
     "audio.v1": {"name": "audio.v1", "mels": 8, "stride": 4, "channels": 6, "limit": 16},
     "table.v1": {"name": "table.v1", "edges": [-1.0, 0.0, 0.5, 2.0], "categories": 0, "limit": 1},
     "series.v1": {"name": "series.v1", "channels": 3, "patch": 2, "limit": 16},
+    "events.v1": {"name": "events.v1", "vocabulary": 40, "gaps": 5, "attributes": [4, 7], "limit": 16},
 }
 PICTURES = {"picture.v1", "image.v1"}  # see test_spatial.py
 FIXED = {"features.v1"}  # see test_fixed.py
@@ -102,7 +103,15 @@ def table(rows, length=None):
     return {"text": {"number": firsts / 10 - 1, "category": torch.zeros_like(firsts).long(), "observed": firsts.long()}}
 
 
-INPUTS = {"table.v1": table, "text.v1": text, "series.v1": series, "audio.v1": audio}
+def events(rows, length=None):
+    """The same rows as events of these items, with a gap and two attributes each; any code may stand at padding."""
+    found = text(rows, length)["text"]
+    items, gaps = found["ids"], torch.where(found["mask"] > 0, found["ids"] % 5, 3)
+    attributes = torch.stack((items % 4, items % 7), dim=-1)
+    return {"text": {"items": items, "mask": found["mask"], "gaps": gaps, "attributes": attributes}}
+
+
+INPUTS = {"events.v1": events, "table.v1": table, "text.v1": text, "series.v1": series, "audio.v1": audio}
 ROWS = [[[5, 6, 7, 8]], [[9, 10], [11, 12, 13]], [[14]], [[15, 16, 17, 18, 19, 20, 21]], [[9, 10]]]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError, attempt
 from underlay.modalities import audio_noise, audio_slices
 from underlay.modalities.audio_fit import STRIDE, check_learned, fit_audio
+from underlay.modalities.audio_front import Front, read_front
 from underlay.modalities.audio_mel import Filterbank
 from underlay.modalities.audio_options import AudioOptions
 from underlay.modalities.audio_probe import probe
@@ -90,9 +91,13 @@ class Audio:
     def encode(self, value: Any) -> Encoded:
         """`frames` float16 `[T, M]`, standardised, and `mask` uint8 `[T]`: 0 between stretches, k the k-th.
 
+        Under a front, what it gives.
+
         Raises:
             RowError: It is no recording, or one that cannot be used.
         """
+        if self._front is not None:
+            return self._front.encode(np.concatenate(self._pieces(value)))
         return self._arrange([self._standardised(self._bank.log_mel(piece)) for piece in self._pieces(value)])
 
     def encode_many(self, values: Sequence[Any]) -> list[Encoded | RowProblem]:
@@ -108,6 +113,8 @@ class Audio:
         With the option `picture` also `pixels` float32 `[B, M, W, 1]`: the first stretch, low mels above, cut or filled
         up with the usual level to a fixed W.
         """
+        if self._front is not None:
+            return self._front.collate(encoded)
         longest = max(map(self.length, encoded)) * STRIDE
         frames = np.zeros((len(encoded), longest, self.options.mels), np.float32)
         mask = np.zeros((len(encoded), longest), np.int64)
@@ -121,10 +128,17 @@ class Audio:
 
     def length(self, encoded: Encoded) -> int:
         """Positions of one recording: four frames are one."""
+        if self._front is not None:
+            return self._front.length(encoded)
         return -(-len(encoded["mask"]) // STRIDE)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the stem `audio.v1` needs: `mels`, `stride`, `limit` (positions of the longest stretch)."""
+        """What the stem `audio.v1` needs: `mels`, `stride`, `limit` (positions of the longest stretch).
+
+        Under a front, what its stem needs.
+        """
+        if self._front is not None:
+            return self._front.describe(self._positions)
         described: dict[str, Any] = {
             "name": self.name,
             "mels": self.options.mels,
@@ -254,9 +268,15 @@ class Audio:
         """Usual level of every mel and its spread, float32 `[M]`."""
         return np.array(self._known("mean"), np.float32), np.array(self._known("std"), np.float32)
 
+    @cached_property
+    def _front(self) -> Front | None:
+        return read_front(self.options.front)
+
     @property
     def _positions(self) -> int:
         """Of the longest stretch."""
+        if self._front is not None:
+            return self._front.positions(round(self.seconds * self.rate))
         return -(-self._bank.frames(round(self.seconds * self.rate)) // STRIDE)
 
     def _known(self, name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from underlay.core import DataError, RowError
+from underlay.modalities.audio_front import Front, read_front
 from underlay.modalities.audio_mel import FLOOR, Filterbank
 from underlay.modalities.audio_options import MOST_SECONDS, SPEECH_RATE, AudioOptions
 from underlay.modalities.audio_reading import inspect, read
@@ -109,9 +110,13 @@ def fit_audio(
             "name the column that does: --audio COLUMN",
             code="no_audio",
         )
-    rate, why_rate = choose_rate(rates, options.rate)
+    front = read_front(options.front)
+    rate, why_rate = choose_rate(rates, options.rate) if front is None else (front.rate, "the trunk reads it")
     durations = np.array([frames / (own or rate) for frames, own in lengths])
-    seconds, why = choose_seconds(durations, rate=rate, limit=limit, options=options)
+    if front is None:
+        seconds, why = choose_seconds(durations, rate=rate, limit=limit, options=options)
+    else:
+        seconds, why = choose_front_seconds(durations, front=front, options=options)
     mean, std, measured = mel_statistics(sample.drawn(), rate=rate, seconds=seconds, options=options)
     facts: dict[str, Any] = {
         "rate": rate,
@@ -178,6 +183,31 @@ def choose_seconds(durations: np.ndarray, *, rate: int, limit: int | None, optio
     if limit is not None and seconds > (most := position_seconds(limit, rate)):
         seconds, why = most, f"{why}; the trunk reads at most {limit} positions"
     return round(min(seconds, MOST_SECONDS), 3), why
+
+
+def choose_front_seconds(durations: np.ndarray, *, front: Front, options: AudioOptions) -> tuple[float, str]:
+    """The longest stretch under a front, and the sentence that says why.
+
+    Where a front reads any length, the stretch is one of whole positions: asking for so many gives it again.
+
+    Args:
+        durations: Of the training recordings, s.
+        front: What the trunk reads.
+        options: `seconds` and `max_length` are read.
+    """
+    asked = None if options.seconds == "auto" else float(options.seconds)
+    if front.seconds is not None:
+        why = f"the trunk reads {front.seconds:.2f} s" if asked is None else "asked for"
+        return min(front.seconds, asked or front.seconds), why
+    if asked is not None:
+        return asked, "asked for"
+    if options.max_length != "auto":
+        positions, why = options.max_length, f"{options.max_length} positions were asked for"
+    else:
+        covered = min(LONGEST_AUTO, float(np.quantile(durations, COVERED, method="higher")))
+        positions = front.positions(round(covered * front.rate))
+        why = f"{COVERED * 100:.0f} % of the recordings last at most so long, and more than {LONGEST_AUTO:g} s is not read"
+    return min(front.samples(positions) / front.rate, MOST_SECONDS), why
 
 
 def position_seconds(positions: int, rate: int) -> float:

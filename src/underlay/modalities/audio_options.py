@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from underlay.core import RecipeError
 from underlay.modalities.audio_cut import RULES
+from underlay.modalities.audio_front import read_front
 from underlay.modalities.options import unknown_options
 
 SPEECH_RATE = 16_000
@@ -48,6 +49,7 @@ class AudioOptions:
         mels: Bands of the spectrogram.
         picture: Whether a spectrogram of fixed size is made too, for a trunk that reads pictures.
         max_length: Most positions of a stretch, or `auto`; four frames are a position.
+        front: What a trained encoder reads in place of our spectrogram; see `audio_front`. Empty: our spectrogram.
         augment: What training may do to a recording.
 
     >>> AudioOptions.read({"rate": 8000}).rate
@@ -61,6 +63,7 @@ class AudioOptions:
     mels: int = 64
     picture: bool = False
     max_length: int | Literal["auto"] = "auto"
+    front: Mapping[str, Any] = field(default_factory=dict)
     augment: AudioAugmentation = field(default_factory=AudioAugmentation)
 
     @classmethod
@@ -80,7 +83,7 @@ class AudioOptions:
             raise RecipeError(problems)
         long = options.get("long", "centre")
         chosen = cls(**{**options, "long": _ALIASES.get(str(long), long), "augment": AudioAugmentation(**augment)})
-        if problems := chosen._problems():
+        if problems := [*chosen._problems(), *chosen._of_front()]:
             raise RecipeError(problems)
         return chosen
 
@@ -106,6 +109,24 @@ class AudioOptions:
             for name, value in values.items()
             if not (_is_number(value) and 0 <= value <= most[name])
         ]
+
+    def _of_front(self) -> list[str]:
+        """What a front and the other options cannot have at once."""
+        if not isinstance(self.front, Mapping):
+            return [f"audio.front is {self.front!r}; it must be a mapping: {{kind: kaldi}}"]
+        front = read_front(self.front)
+        if front is None:
+            return []
+        found = []
+        if self.rate not in ("auto", front.rate):
+            found.append(f"audio.rate is {self.rate}; the trunk reads {front.rate} samples a second")
+        if self.long == "windows":
+            found.append("audio.long is 'windows'; the trunk reads one stretch of a recording: centre or head")
+        if self.picture:
+            found.append("audio.picture and audio.front exclude each other; a trunk reads one of them")
+        if front.seconds is not None and self.max_length not in ("auto", front.positions(0)):
+            found.append(f"audio.max_length is {self.max_length}; the trunk reads {front.positions(0)} positions")
+        return found
 
 
 def _is_number(value: Any) -> bool:

@@ -42,7 +42,10 @@ ACTIVATIONS = {
     "silu": "silu",
 }
 
-_NUMBERS = frozenset(("vocabulary", "width", "depth", "heads", "inner", "positions", "norm_eps", "side", "patch"))
+_NUMBERS = frozenset(
+    ("vocabulary", "width", "depth", "heads", "inner", "positions", "norm_eps", "side", "patch", "narrow", "mels")
+    + ("frames", "mel_stride", "time_stride", "reach", "groups")
+)
 
 
 def same(tensor: Tensor) -> Tensor:
@@ -74,6 +77,11 @@ class Family:
         refined: Files that need not be there, each with what gives further arguments of the stem out of it.
         suggests: Options of modalities that suit the stem; see `Backbone`.
         pooling: Where neither the mean nor, of a causal trunk, the last position suits it.
+        harmless: Further keys that do not change what the encoder computes.
+        shape: From our words for the settings, and the settings: the trunk's arguments; None: of our transformer.
+        moved: Beginnings of their names and what stands for them in ours, for trunks that keep their layers' names.
+        reads: From the stem and what `preprocessor_config.json` says, empty where there is none: how values are read,
+            in place of `suggests`.
     """
 
     prefix: str
@@ -85,14 +93,18 @@ class Family:
     skipped: tuple[str, ...]
     sources: Callable[[int, int], Sources]
     first_place: Callable[[int], int] = field(default=lambda padding: 0)
-    stem: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[dict[str, Any], int]] | None = None
+    stem: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[dict[str, Any] | None, int | None]] | None = None
     assets: tuple[str, ...] = ("tokenizer.json",)
     refined: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = field(default_factory=dict)
     suggests: Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]] = field(default=lambda stem: {})
     pooling: str | None = None
+    harmless: frozenset[str] = frozenset()
+    shape: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]] | None = None
+    moved: tuple[tuple[str, str], ...] = ()
+    reads: Callable[[Mapping[str, Any] | None, Mapping[str, Any]], Mapping[str, Mapping[str, Any]]] | None = None
 
-    def describe(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], int]:
-        """Arguments of the stem and of the trunk, and the longest segment.
+    def describe(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any], int | None]:
+        """Arguments of the stem (None: it has none to learn) and of the trunk, and the longest segment.
 
         Raises:
             CheckpointRefused: A setting is missing, unknown, or asks for another computation.
@@ -100,6 +112,8 @@ class Family:
         self._refuse(settings)
         given = {ours: settings.get(theirs, self.default.get(theirs)) for theirs, ours in self.read.items()}
         stem, limit = (self.stem or self._text_stem)(given, settings)
+        if self.shape is not None:
+            return stem, self.shape(given, settings), limit
         trunk = {
             "name": "transformer.v1",
             **{key: given[key] for key in ("width", "depth", "heads", "norm_eps")},
@@ -118,6 +132,7 @@ class Family:
             "vocabulary": given["vocabulary"],
             "padding": padding,
             "width": given["width"],
+            **({"narrow": narrow} if (narrow := given.get("narrow", given["width"])) != given["width"] else {}),
             "positions": limit,
             "norm_eps": given["norm_eps"] if self.normed_stem else None,
         }, limit
@@ -129,7 +144,7 @@ class Family:
             if key in settings and settings[key] != value
         ]
         problems += [f"{key} is missing" for key in self.read if key not in settings and key not in self.default]
-        known = {*self.read, *self.fixed, *HARMLESS}
+        known = {*self.read, *self.fixed, *self.harmless, *HARMLESS}
         problems += [
             f"{key} = {settings[key]!r} is not a number above 0"
             for key, ours in self.read.items()
@@ -156,7 +171,12 @@ class Family:
         """
         plain = {_modern(name.removeprefix(self.prefix)): tensor for name, tensor in tensors.items()}
         padding = 0 if stem is None else stem.get("padding", 0)
-        return taken(plain, self.sources(trunk["depth"], self.first_place(padding)), skipped=self._is_skipped)
+        sources = self.sources(trunk["depth"], self.first_place(padding)) if "depth" in trunk else self.sources(0, 0)
+        for theirs, ours in self.moved:
+            sources |= {ours + name[len(theirs) :]: ([name], same) for name in plain if name.startswith(theirs)}
+        if narrow_free(stem):
+            sources = {name: source for name, source in sources.items() if not name.startswith("project.")}
+        return taken(plain, sources, skipped=self._is_skipped)
 
     def _is_skipped(self, name: str) -> bool:
         return name.startswith(self.skipped) or name.endswith((".attn.bias", ".attn.masked_bias"))

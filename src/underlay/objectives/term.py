@@ -30,8 +30,8 @@ class Step:
     Args:
         batch: The examples, as tensors on the model's device.
         embedded: `model.embed(batch.inputs)`, the continuous input `[B, L, D]` every modality has; where lower layers
-            are cached, what comes out of them.
-        output: `model.encode(embedded, model.mask(batch.inputs))`.
+            are cached, what comes out of them; where rows are mixed, the mixtures.
+        output: `model.encode(embedded, mask)`, with the mask that belongs to `embedded`.
         model: The model being trained: penalties read its parameters, `rerun` calls it.
         number: Optimiser steps done so far.
     """
@@ -44,7 +44,7 @@ class Step:
 
     def rerun(self, embedded: Tensor) -> "Step":
         """The same step seen through other continuous inputs: one more forward pass."""
-        output = self.model.encode(embedded, self.model.mask(self.batch.inputs))
+        output = self.model.encode(embedded, self.output.mask)
         return replace(self, embedded=embedded, output=output)
 
 

@@ -18,6 +18,7 @@ from underlay.strategies.assembly import Assembly, assemble
 from underlay.strategies.checks import check_data
 from underlay.strategies.learn import Learned, learn
 from underlay.strategies.listening import Say
+from underlay.strategies.mixing import mixing_of
 from underlay.strategies.precision import precision_of
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Measured, read_report, release
@@ -101,6 +102,7 @@ def fine_tune(
             say.phase("check", "checking")
             checked = check_data(data, modalities, rows[0], recipe, say=say)
         config = assembly.configure(modalities, data.schema, recipe)
+        mixing = mixing_of(recipe, assembly, config)
         if begun is None and ranks.main:
             resolved = _resolved(recipe, data, assembly, modalities, rows[0], processes=ranks.count)
             if resolved.train.precision == "auto":
@@ -130,6 +132,7 @@ def fine_tune(
                     draw_from=_drawn(recipe, data, rows[0]),
                     callbacks=callbacks,
                     batch_maps=batch_maps,
+                    mixing=mixing,
                 ),
                 folder=run.state,
                 say=say,

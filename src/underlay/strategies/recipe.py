@@ -82,6 +82,8 @@ class TrainRecipe(Section):
     cache: Auto | bool = Field("auto", description="keep the frozen layers' outputs on disk")
     probe: Auto | bool = Field("auto", description="fit the head alone first (LP-FT)")
     augment: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.0, description="share of rows changed in an epoch")
+    mixup: Annotated[float, Field(ge=0.0, le=100.0)] = Field(0.0, description="alpha of mixtures of two rows; 0: none")
+    cutmix: Annotated[float, Field(ge=0.0, le=100.0)] = Field(0.0, description="alpha of rectangles swapped; 0: none")
     repeat: Auto | Annotated[int, Field(ge=1)] = Field("auto", description="times a row is drawn in an epoch")
     early_stopping: Auto | Annotated[int, Field(ge=0)] = Field("auto", description="validations without gain; 0: never")
     checkpoint_every: Annotated[int, Field(ge=0)] = Field(200, description="optimiser steps; 0: at ends of epochs")
