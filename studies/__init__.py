@@ -1,0 +1,1 @@
+"""Questions asked of Underlay, each with its plan, its runs and its page."""
