@@ -207,7 +207,7 @@ def test_numbered_moments_are_gathered_and_said(tmp_path, prefix, first):
     assert found.columns == ("label", "series")
     assert found.values("series", [3])[0][:3] == [3.0, 3.1, 3.2]
     assert f"20 columns '{prefix}{first}' to '{prefix}{first + 19}' read as series of 20 moments" in found.notes
-    assert found.gathered == {"wide": [prefix]}
+    assert found.gathered == {"series": {"wide": [prefix]}}
     assert found.place(3) == "wide.csv, line 5"
 
 

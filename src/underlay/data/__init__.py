@@ -1,12 +1,15 @@
 """Reading data sets, saying what they hold, checking and splitting them. Imports `core` only."""
 
 from underlay.data.checks import check as check
+from underlay.data.event_log import EventLog as EventLog
+from underlay.data.event_log import gather_events as gather_events
+from underlay.data.event_log import log_of as log_of
 from underlay.data.findings import Checks as Checks
 from underlay.data.findings import Finding as Finding
+from underlay.data.gathered import gathered_as as gathered_as
 from underlay.data.gathering import Gathering as Gathering
 from underlay.data.gathering import find_wide as find_wide
 from underlay.data.gathering import gather as gather
-from underlay.data.gathering import gathered_as as gathered_as
 from underlay.data.inference import Inference as Inference
 from underlay.data.inference import infer_schema as infer_schema
 from underlay.data.opening import open_table as open_table

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from underlay.core import DataError, MissingColumn, UsageError
 from underlay.data.arrays import nested
-from underlay.data.table import Table, taken
-from underlay.data.targets import MISSING
+from underlay.data.long_rows import constant_columns, long_rows, numbers_of, one_row_each, parsed_numbers
+from underlay.data.table import Table
 
 SERIES = "series"
 """The column that is made."""
@@ -111,13 +110,7 @@ def gather(table: Table, how: Gathering) -> Table:
     if SERIES in table.columns and not _present(table, how):
         return table
     found = _gather_wide(table, how.wide) if how.wide else _gather_long(table, how)
-    return replace(found, gathered=how.plain())
-
-
-def gathered_as(table: Table, recipe: Mapping[str, Any]) -> Table:
-    """The table as the run of this recipe (plain data, resolved) gathered its own; as it is where that did not."""
-    asked = (recipe.get("data") or {}).get("series")
-    return gather(table, Gathering.read(asked)) if asked else table
+    return replace(found, gathered={"series": how.plain()})
 
 
 def _present(table: Table, how: Gathering) -> bool:
@@ -136,7 +129,7 @@ def _gather_wide(table: Table, prefixes: Sequence[str]) -> Table:
             "each channel needs a column for every moment",
             code="gathering",
         )
-    grid = np.stack([np.stack([_floats(table, name) for name in names], axis=1) for names in channels], axis=1)
+    grid = np.stack([np.stack([numbers_of(table, name) for name in names], axis=1) for names in channels], axis=1)
     used = {name for names in channels for name in names}
     rest = table.arrow.select([name for name in table.columns if name not in used])
     if SERIES in rest.column_names:
@@ -160,39 +153,30 @@ def _trimmed(grid: np.ndarray) -> pa.Array:
 
 
 def _gather_long(table: Table, how: Gathering) -> Table:
-    for name in (how.id, how.time, *how.value):
+    for name in how.value:
         table.column(name)
-    ids = table.column(how.id).to_pylist()
-    empty = next((row for row, one in enumerate(ids) if one is None or one != one or one == ""), None)
-    if empty is not None:
-        raise DataError(
-            f"{table.place(empty)}: {how.id!r} is empty", "say which series each row belongs to", code="gathering"
-        )
-    codes = {one: at for at, one in enumerate(dict.fromkeys(ids))}
-    which = np.array([codes[one] for one in ids], dtype=np.int64)
-    times = _times(table, how.time)
-    order = np.lexsort((times, which))
-    which, times = which[order], times[order]
-    again = np.flatnonzero((np.diff(which) == 0) & (np.diff(times) == 0))
+    rows = long_rows(table, key=how.id, time=how.time, what="series")
+    times, starts = np.asarray(rows.times), rows.starts
+    inner = np.ones(len(times) - 1, bool) if len(times) else np.zeros(0, bool)
+    inner[starts[1:-1] - 1] = False
+    again = np.flatnonzero(inner & (np.diff(times) == 0))
     if len(again):
-        row = int(order[again[0] + 1])
+        row = int(rows.order[again[0] + 1])
         raise DataError(
-            f"{table.place(row)}: {how.id} {ids[row]!r} has the time {table.values(how.time, [row])[0]!r} twice",
+            f"{table.place(row)}: {how.id} {table.values(how.id, [row])[0]!r} has the time "
+            f"{table.values(how.time, [row])[0]!r} twice",
             "keep one value for each time",
             code="gathering",
         )
-    values = np.stack([_floats(table, name)[order] for name in how.value])
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(which)) + 1, [len(which)]])
-    firsts = order[starts[:-1]]
-    series = _series_of(values, times, starts)
-    constant, left_out = _constant(table, how, order, starts)
-    rows = {name: taken(table.column(name), firsts) for name in (how.id, *constant)}
+    values = np.stack([numbers_of(table, name)[rows.order] for name in how.value])
+    constant, left_out = constant_columns(table, rows, used={how.id, how.time, *how.value})
     notes = [
-        f"{len(table):,} rows gathered into {len(codes):,} series by {how.id!r}, in order of {how.time!r}",
+        f"{len(table):,} rows gathered into {len(rows):,} series by {how.id!r}, in order of {how.time!r}",
         *([f"not the same within one {how.id}, left out: {', '.join(left_out)}"] if left_out else []),
     ]
-    lines = None if table.lines is None else taken(table.lines, firsts)
-    return replace(table, arrow=pa.table({**rows, SERIES: series}), notes=(*table.notes, *notes), lines=lines)
+    cells = _series_of(values, times, starts)
+    found = one_row_each(table, rows, names=[how.id, *constant], cells=cells, column=SERIES)
+    return replace(found, notes=(*table.notes, *notes))
 
 
 def _series_of(values: np.ndarray, times: np.ndarray, starts: np.ndarray) -> pa.Array:
@@ -218,76 +202,8 @@ def _even(times: np.ndarray) -> bool:
     return len(steps) < 2 or float(np.ptp(steps)) <= _EVEN * float(steps.mean())
 
 
-def _constant(table: Table, how: Gathering, order: np.ndarray, starts: np.ndarray) -> tuple[list[str], list[str]]:
-    """Which of the other columns have one value for each series, and which have not."""
-    constant: list[str] = []
-    left_out: list[str] = []
-    for name in table.columns:
-        if name in (how.id, how.time, *how.value):
-            continue
-        cells = np.array([repr(cell) for cell in table.values(name, order)], dtype=object)
-        same = cells == cells[np.repeat(starts[:-1], np.diff(starts))]
-        (constant if bool(same.all()) else left_out).append(name)
-    return constant, left_out
-
-
-def _times(table: Table, name: str) -> np.ndarray:
-    """Numbers, or seconds since 1970 for dates, float64 `[N]`."""
-    column = table.column(name)
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        return np.asarray(column.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(), dtype=np.float64) / 1e6
-    found = _parsed(column)
-    if found is None:
-        try:
-            moments = pc.cast(column, pa.timestamp("us"))
-            found = np.asarray(moments.cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.float64) / 1e6
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            found = _floats(table, name)
-    bad = np.flatnonzero(~np.isfinite(found))
-    if len(bad):
-        raise DataError(
-            f"{table.place(int(bad[0]))}: the time {table.values(name, [int(bad[0])])[0]!r} in {name!r} is none",
-            "write a number or an ISO date (2024-01-31T12:00:00)",
-            code="gathering",
-        )
-    return found
-
-
-def _floats(table: Table, name: str) -> np.ndarray:
-    """The numbers of a column, float64 `[N]`, NaN for empty cells.
-
-    Raises:
-        DataError: A cell is no number; the first one is named.
-    """
-    column = table.column(name)
-    found = _parsed(column)
-    if found is not None:
-        return found
-    for row, cell in enumerate(column.to_pylist()):
-        if cell is not None and _parsed(pa.chunked_array([pa.array([cell])])) is None:
-            raise DataError(
-                f"{table.place(row)}: {cell!r:.60} in column {name!r} is no number",
-                "write a number, or leave the cell empty where one is missing",
-                code="gathering",
-            )
-    raise DataError(f"{table.name}: the column {name!r} holds {column.type}", "give numbers", code="gathering")
-
-
-def _parsed(column: pa.ChunkedArray) -> np.ndarray | None:
-    """float64 `[N]`, NaN for what is missing; None where a cell is no number."""
-    if pa.types.is_boolean(column.type):
-        return None
-    if pa.types.is_string(column.type):
-        trimmed = pc.utf8_trim_whitespace(column)
-        column = pc.if_else(pc.is_in(trimmed, pa.array(MISSING)), pa.scalar(None, pa.string()), trimmed)
-    try:
-        return np.asarray(pc.cast(column, pa.float64()).to_numpy(), dtype=np.float64)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return None
-
-
 def _is_numeric(column: pa.ChunkedArray) -> bool:
-    return _parsed(column) is not None
+    return parsed_numbers(column) is not None
 
 
 def _is_input(column: pa.ChunkedArray) -> bool:

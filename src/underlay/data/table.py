@@ -28,7 +28,7 @@ class Table:
         notes: What reading found and a person should know: encoding, delimiter, renamed columns.
         source: The file or folder, None for tables from memory.
         lines: First physical line of each row; None where rows are not lines.
-        gathered: How its series lay before they were gathered into one column, as `data.series` of a recipe says it.
+        gathered: How its series or events lay before they were gathered into one column, as `data` of a recipe says it.
 
     >>> Table(pa.table({"text": ["a", "b"]}), name="memory").place(1)
     'memory, row 2'

@@ -199,7 +199,7 @@ def _resolved(
 ) -> Recipe:
     longest = max(int(modality.facts().get("max_length", 0)) for modality in modalities.values())
     return resolve_recipe(
-        recipe.change({"data": {"series": dict(data.table.gathered or {}) or False}}),
+        recipe.change({"data": {"series": False, "events": None, **(data.table.gathered or {})}}),
         schema=data.schema,
         assembly=assembly,
         lengths=rows.lengths,

@@ -40,6 +40,9 @@ class DataRecipe(Section):
     series: dict[str, str | tuple[str, ...]] | Literal[False] | None = Field(
         None, description="{wide: t} or {id: COLUMN, time: COLUMN, value: COLUMN}: gathered; null: if clear, and said"
     )
+    events: dict[str, str | tuple[str, ...]] | None = Field(
+        None, description="{id: COLUMN, time: COLUMN, item: COLUMN, attributes: [COLUMN]}: rows that are events"
+    )
     extra: tuple[str, ...] = Field((), description="further columns for objectives and slices")
     split: SplitRecipe = SplitRecipe()
     suspects: bool = Field(True, description="look for labels that are probably wrong")
