@@ -69,6 +69,26 @@ def text() -> Example:
     )
 
 
+def words() -> Example:
+    return Example(
+        name="words.v1",
+        train=[sentence.split() for sentence in ENGLISH],
+        values=[
+            ["a", "quiet", "film"],
+            '["New York", "is", "loud", "!"]',
+            "the film was very good and loud",
+            ["film"] * 80,
+            ["caf\u00e9", "", "\u5f88\u597d"],
+        ],
+        bad=[None, float("nan"), 3, b"bytes", [], ["", " "], ["a", 3], ["a", None], [["a"]], "", {"a": 1}],
+        same=[(["A", "fine", "film"], "a  FINE film"), (["caf\u00e9"], '["cafe\u0301"]')],
+        kinds=("case", "drop", "homoglyph", "invisible", "spaces", "swap", "typos"),
+        end=len,
+        secret="terrible",
+        options={"vocabulary": 400},
+    )
+
+
 def table_of_numbers() -> Example:
     rng = np.random.default_rng(0)
     return Example(
@@ -230,6 +250,7 @@ def steps() -> Example:
 
 EXAMPLES: Mapping[str, Callable[[], Example]] = {
     "text.v1": text,
+    "words.v1": words,
     "table.v1 numbers": table_of_numbers,
     "table.v1 categories": table_of_categories,
     "table.v1 dates": table_of_dates,

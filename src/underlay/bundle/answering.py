@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from underlay.bundle.backends import Backend
-from underlay.core import Encoded, Modality, RowProblem, UsageError, rows_within
+from underlay.core import DenseModality, Encoded, Modality, RowProblem, Target, UsageError, ragged, rows_within
 
 CHUNK = 8_192
 """Rows encoded at a time at most, so that a long file needs no more memory than a short one."""
@@ -46,21 +46,24 @@ def run_rows(
     rows: Mapping[str, Sequence[Any]],
     modalities: Mapping[str, Modality],
     backend: Backend,
-    outputs: Mapping[str, int],
+    targets: Sequence[Target],
     *,
     progress: Progress = lambda done, total: None,
 ) -> tuple[dict[str, np.ndarray], dict[int, RowProblem]]:
-    """Logits `[N, K]` by target, NaN where a row cannot be used, and why it cannot.
+    """Logits by target, NaN where a row cannot be used, and why it cannot.
+
+    `[N, K]`; where an answer is one label a unit N arrays `[U, K]`, NaN at units that were cut, empty for a row that
+    cannot be used. Of another dense target what is said at the last unit.
 
     Args:
         rows: Raw values by column.
         modalities: By column.
         backend: What computes.
-        outputs: K by target.
+        targets: What is answered.
         progress: Called with (rows done, of all) after each batch.
     """
     count = count_rows(rows, list(modalities))
-    logits = {target: np.full((count, width), np.nan, dtype=np.float32) for target, width in outputs.items()}
+    logits = {target.name: _nothing(target, count) for target in targets}
     problems: dict[int, RowProblem] = {}
     done, first, size = 0, 0, FIRST_CHUNK
     while first < count:
@@ -73,11 +76,44 @@ def run_rows(
             inputs = {
                 column: modality.collate([encoded[i][column] for i in batch]) for column, modality in modalities.items()
             }
-            for target, values in backend.run(inputs).items():
-                logits[target][[usable[i] for i in batch]] = values
+            answers = backend.run(inputs)
+            for target in targets:
+                values, places = answers[target.name], [usable[i] for i in batch]
+                if not target.dense:
+                    logits[target.name][places] = values
+                    continue
+                for place, row, value in zip(places, [encoded[i] for i in batch], values, strict=True):
+                    logits[target.name][place] = _at_units(target, value, row, modalities)
             done += len(batch)
             progress(done, count - len(problems))
     return logits, problems
+
+
+def _nothing(target: Target, rows: int) -> np.ndarray:
+    if target.by_unit:
+        return ragged([np.zeros((0, target.outputs), np.float32)] * rows)
+    return np.full((rows, target.outputs), np.nan, dtype=np.float32)
+
+
+def _at_units(
+    target: Target, values: np.ndarray, row: Mapping[str, Encoded], modalities: Mapping[str, Modality]
+) -> np.ndarray:
+    """What is said of one row `[L, K]`, by unit `[U, K]`, or at its last unit `[K]`.
+
+    Raises:
+        UsageError: The row's only value has no units.
+    """
+    (column, encoded), *others = row.items()
+    modality: Any = modalities[column]
+    if others or not isinstance(modality, DenseModality):
+        raise UsageError(f"a label a unit is asked of the columns {list(row)}", "give one column that has units")
+    units = modality.units(encoded)
+    places = np.flatnonzero(units >= 0)
+    if not target.by_unit:
+        return np.asarray(values[places[-1]]) if len(places) else np.full(target.outputs, np.nan, np.float32)
+    found = np.full((modality.count(encoded), target.outputs), np.nan, np.float32)
+    found[units[places]] = values[places]
+    return found
 
 
 def batches(lengths: np.ndarray) -> Iterator[list[int]]:

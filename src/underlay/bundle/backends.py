@@ -12,7 +12,10 @@ class Backend(Protocol):
     """A model that is ready to answer."""
 
     def run(self, inputs: Inputs) -> Mapping[str, np.ndarray]:
-        """Logits `[B, K]` by target for collated NumPy inputs; the same inputs give the same logits."""
+        """Logits `[B, K]`, of a dense target `[B, L, K]`, by target for collated NumPy inputs.
+
+        The same inputs give the same logits.
+        """
         ...
 
 

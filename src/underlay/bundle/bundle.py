@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,21 @@ from underlay.bundle.answering import Progress, run_rows
 from underlay.bundle.backends import Backend
 from underlay.bundle.manifest import Manifest
 from underlay.bundle.rules import Rule
-from underlay.core import MissingColumn, Modality, RowError, RowProblem, Schema, Target, UsageError
+from underlay.core import MissingColumn, Modality, RowError, RowProblem, Schema, Target, UsageError, is_ragged
 
 
 @dataclass(frozen=True)
 class Answers:
     """What a bundle says of N rows; a row with a problem has NaN and None.
 
+    Of a tagging target logits and probabilities are N arrays `[U, K]`, a line for each unit of the row: NaN for units
+    that were cut, none for a row with a problem.
+
     Args:
         logits: By target, `[N, K]`, as the model gave them.
         probabilities: By target, calibrated, `[N, K]`; for regression the numbers in their unit, `[N, 1]`.
-        predictions: By target: label names, tuples of names (multilabel) or numbers.
-        confidence: By target, calibrated, `[N]`; NaN for regression.
+        predictions: By target: label names, tuples of names (multilabel; tagging, one a unit) or numbers.
+        confidence: By target, calibrated, `[N]`, of the least sure label where there are several; NaN for regression.
         problems: By row number.
     """
 
@@ -91,10 +93,6 @@ class Bundle:
         """One record a validation, as training logged them."""
         return list(self.provenance.get("history", []))
 
-    @cached_property
-    def _outputs(self) -> dict[str, int]:
-        return {target.name: target.outputs for target in self.schema.targets}
-
     def answer(self, rows: Mapping[str, Sequence[Any]], *, progress: Progress = lambda done, total: None) -> Answers:
         """Logits, calibrated probabilities and decisions for raw rows: the one path from raw to answer.
 
@@ -105,18 +103,18 @@ class Bundle:
         Raises:
             UsageError: A column is missing or shorter than another.
         """
-        logits, problems = run_rows(rows, self.modalities, self.backend, self._outputs, progress=progress)
+        logits, problems = run_rows(rows, self.modalities, self.backend, self.schema.targets, progress=progress)
         probabilities = {name: self.rules[name].probabilities(values) for name, values in logits.items()}
         predictions = {name: self.rules[name].decide(_defined(values)) for name, values in probabilities.items()}
         confidence = {name: self.rules[name].confidence(_defined(values)) for name, values in probabilities.items()}
         for row in problems:
-            for name in self._outputs:
+            for name in logits:
                 predictions[name][row] = None
                 confidence[name][row] = np.nan
         return Answers(logits, probabilities, predictions, confidence, problems)
 
     def predict(self, values: Any, *, target: str | None = None) -> list[Any]:
-        """Label names, tuples of names (multilabel) or numbers, one a row.
+        """Label names, tuples of names (multilabel; tagging, one a unit) or numbers, one a row.
 
         Args:
             values: A list of values for the only column, a list of dicts, or columns by name (dict or data frame).
@@ -128,7 +126,7 @@ class Bundle:
         return self._whole(values).predictions[self._target(target).name]
 
     def predict_proba(self, values: Any, *, target: str | None = None) -> np.ndarray:
-        """Calibrated probabilities `[N, K]`, columns in the order of `labels`.
+        """Calibrated probabilities `[N, K]`, columns in the order of `labels`; of tagging N arrays `[U, K]`.
 
         Args:
             values: As for `predict`.
@@ -191,5 +189,7 @@ class Bundle:
 
 
 def _defined(probabilities: np.ndarray) -> np.ndarray:
-    """Numbers to decide on where a row has none; the caller blanks those rows."""
+    """Numbers to decide on where a row has none; the caller blanks those rows. Units that were cut stay without."""
+    if is_ragged(probabilities):
+        return probabilities
     return np.asarray(np.nan_to_num(probabilities, nan=0.0))

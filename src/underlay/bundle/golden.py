@@ -10,7 +10,7 @@ from underlay.bundle.bundle import Answers, Bundle
 from underlay.bundle.layout import GOLDEN
 from underlay.bundle.machine import machine_fingerprint
 from underlay.bundle.strict_json import dump_line, parse
-from underlay.core import BundleRefused, UnderlayError, stream
+from underlay.core import BundleRefused, Target, UnderlayError, is_ragged, stream
 
 LEAST = 8
 DOUBTFUL = 8
@@ -145,9 +145,16 @@ def _answer(bundle: Bundle, probes: Sequence[Mapping[str, Any]]) -> Answers:
         raise
     except (UnderlayError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _refused(f"the bundle cannot answer its own golden rows: {error}") from error
-    if answers.problems or not all(np.isfinite(logits).all() for logits in answers.logits.values()):
+    if answers.problems or not all(map(_finite, answers.logits.values())):
         raise _refused("the bundle cannot answer its own golden rows: a score is missing or not finite")
     return answers
+
+
+def _finite(logits: np.ndarray) -> bool:
+    """Whether every row has its scores; of units, those that were not cut."""
+    if is_ragged(logits):
+        return all(bool(np.isfinite(row).all(-1).any()) for row in logits)
+    return bool(np.isfinite(logits).all())
 
 
 def _probe(bundle: Bundle, rng: np.random.Generator) -> dict[str, Any]:
@@ -183,7 +190,7 @@ def _names(decision: Any) -> Iterator[str]:
     if isinstance(decision, str):
         yield decision
     elif isinstance(decision, tuple):
-        yield from decision
+        yield from (label for label in decision if label is not None)
 
 
 def _unreached(bundle: Bundle, answers: Answers, chosen: Sequence[int]) -> dict[str, list[str]]:
@@ -195,13 +202,15 @@ def _unreached(bundle: Bundle, answers: Answers, chosen: Sequence[int]) -> dict[
 
 
 def _scores(bundle: Bundle, answers: Answers, place: int) -> dict[str, list[float]]:
-    """Probabilities; for regression the logit, whose size does not depend on the unit."""
-    return {
-        target.name: [
-            float(value) for value in (answers.probabilities if target.labels else answers.logits)[target.name][place]
-        ]
-        for target in bundle.schema.targets
-    }
+    """Probabilities, by unit those of what was decided; for regression the logit, whose size knows no unit."""
+    return {target.name: _scores_of(target, answers, place) for target in bundle.schema.targets}
+
+
+def _scores_of(target: Target, answers: Answers, place: int) -> list[float]:
+    values = (answers.probabilities if target.labels else answers.logits)[target.name][place]
+    if target.by_unit:  # all K of a hundred words would make the file large
+        values = values[np.isfinite(values).all(-1)].max(-1)
+    return [float(value) for value in values]
 
 
 def _decisions(answers: Answers, place: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from underlay.core import BundleRefused, Target
+from underlay.core import OUTSIDE, BundleRefused, Target, is_ragged, ragged
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ class Rule:
         return {key: getattr(self, key) for key in _NUMBERS} | {"thresholds": list(self.thresholds)}
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities `[N, K]`; for regression the numbers in their unit, `[N, 1]`."""
+        """Calibrated probabilities `[N, K]`; for regression the numbers in their unit, `[N, 1]`; by unit as logits."""
+        if is_ragged(logits):
+            return ragged(self.probabilities(row) for row in logits)
         scaled = np.asarray(logits, dtype=np.float64) / self.temperature
         if self.target.task == "regression":
             return np.asarray(scaled * self.scale + self.mean)
@@ -67,9 +69,14 @@ class Rule:
         return np.asarray(powers / powers.sum(-1, keepdims=True))
 
     def decide(self, probabilities: np.ndarray) -> list[Any]:
-        """A label name a row; a tuple of names for multilabel; a number for regression."""
+        """A label name a row; a tuple of names for multilabel, and of one a unit for tagging; a number for regression.
+
+        A unit that was cut lies outside: `O` where there is such a tag, else None.
+        """
         if self.target.task == "regression":
             return [float(value) for value in probabilities[:, 0]]
+        if is_ragged(probabilities):
+            return [self._tags(row) for row in probabilities]
         names = self.target.labels
         chosen = self._chosen(probabilities)
         if self.target.task == "multilabel":
@@ -77,9 +84,11 @@ class Rule:
         return [names[int(k)] for k in chosen]
 
     def confidence(self, probabilities: np.ndarray) -> np.ndarray:
-        """Calibrated probability of the decision `[N]`: multilabel, of its least sure label; NaN for regression."""
+        """Calibrated probability of the decision `[N]`, of the least sure of several; NaN for regression."""
         if self.target.task == "regression":
             return np.full(len(probabilities), np.nan)
+        if is_ragged(probabilities):
+            return np.array([_least(_seen(row).max(-1, initial=0.0)) for row in probabilities])
         chosen = self._chosen(probabilities)
         if self.target.task == "multilabel":
             return np.asarray(np.where(chosen, probabilities, 1 - probabilities).min(-1))
@@ -89,6 +98,8 @@ class Rule:
         """How far each decision is from another one, in probability `[N]`; infinite for regression."""
         if self.target.task == "regression":
             return np.full(len(probabilities), np.inf)
+        if is_ragged(probabilities):
+            return np.array([self.margin(_seen(row)).min(initial=np.inf) for row in probabilities])
         if self.target.task in ("multilabel", "binary"):
             compared = probabilities if self.target.task == "multilabel" else probabilities[:, 1:]
             return np.asarray(np.abs(compared - self._bounds()).min(-1))
@@ -96,14 +107,32 @@ class Rule:
         return np.asarray(top[:, -1] - top[:, -2])
 
     def _chosen(self, probabilities: np.ndarray) -> np.ndarray:
-        if self.target.task == "multiclass":
+        if self.target.task == "multiclass" or self.target.dense:
             return np.asarray(probabilities.argmax(-1))
         if self.target.task == "binary":
             return np.asarray(probabilities[:, 1] >= self._bounds()[0], dtype=np.int64)
         return np.asarray(probabilities >= self._bounds())
 
+    def _tags(self, probabilities: np.ndarray) -> tuple[str | None, ...]:
+        names = self.target.labels
+        cut = OUTSIDE if OUTSIDE in names else None
+        seen = np.isfinite(probabilities).all(-1)
+        return tuple(
+            names[int(label)] if there else cut for label, there in zip(probabilities.argmax(-1), seen, strict=True)
+        )
+
     def _bounds(self) -> np.ndarray:
         return np.asarray(self.thresholds or (0.5,))
+
+
+def _least(values: np.ndarray) -> float:
+    """The smallest, NaN of none."""
+    return float(values.min()) if len(values) else np.nan
+
+
+def _seen(probabilities: np.ndarray) -> np.ndarray:
+    """The units of a row that have an answer."""
+    return np.asarray(probabilities[np.isfinite(probabilities).all(-1)])
 
 
 _NUMBERS = {"temperature": 1.0, "mean": 0.0, "scale": 1.0}

@@ -23,3 +23,4 @@ from underlay.modalities.text_normaliser import NEUTRAL as NEUTRAL
 from underlay.modalities.text_normaliser import normalise as normalise
 from underlay.modalities.text_options import Augmentation as Augmentation
 from underlay.modalities.text_options import TextOptions as TextOptions
+from underlay.modalities.words import Words as Words

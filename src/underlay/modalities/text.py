@@ -93,28 +93,40 @@ class Text:
         Raises:
             RowError: Not a text, nothing to read in it, or malformed.
         """
-        return self._arrange(self._subwords.ids([self._text(value)])[0])
+        return self._arrange(self.subwords.ids([self._text(value)])[0])
 
     def encode_many(self, values: Sequence[Any]) -> list[Encoded | RowProblem]:
         """`encode` for many on all cores; a problem stands where a value cannot be used."""
         texts = [attempt(self._text, value) for value in values]
-        ids = iter(self._subwords.ids([text for text in texts if isinstance(text, str)]))
+        ids = iter(self.subwords.ids([text for text in texts if isinstance(text, str)]))
         return [self._arrange(next(ids)) if isinstance(text, str) else text for text in texts]
 
-    def _arrange(self, ids: np.ndarray) -> Encoded:
-        prefix, suffix = self._subwords.prefix, self._subwords.suffix
+    def framed(self, values: np.ndarray, *, special: int | None = None) -> list[np.ndarray]:
+        """Segments of one value a token, cut and framed as the ids are.
+
+        Args:
+            values: Ids, or whatever stands beside them, `[L]`.
+            special: What stands at the places of special ids; None: these ids.
+        """
+        prefix, suffix = self.subwords.prefix, self.subwords.suffix
         room = max(1, self.max_length - len(prefix) - len(suffix))
-        pieces = segments(ids, long=self.options.long, room=room, most=self.options.windows)
+        pieces = segments(values, long=self.options.long, room=room, most=self.options.windows)
+        if special is not None:
+            prefix, suffix = np.full_like(prefix, special), np.full_like(suffix, special)
         framed = [np.concatenate([prefix, piece, suffix]) for piece in pieces]
         if not len(framed[0]):  # the neutral text of a tokenizer that frames nothing
-            framed = [np.array([self._subwords.unknown], dtype=np.int64)]
+            return [np.array([self.subwords.unknown if special is None else special], dtype=np.int64)]
+        return framed
+
+    def _arrange(self, ids: np.ndarray) -> Encoded:
+        framed = self.framed(ids)
         numbers = [np.full(len(piece), number, dtype=np.int64) for number, piece in enumerate(framed, start=1)]
         return {"ids": np.concatenate(framed), "mask": np.concatenate(numbers)}
 
     def collate(self, encoded: Sequence[Encoded]) -> Mapping[str, np.ndarray]:
         """`ids` and `mask` `[B, L]`; 0 in the mask is padding, k the k-th segment."""
         longest = max(self.length(row) for row in encoded)
-        ids = np.full((len(encoded), longest), self._subwords.padding, dtype=np.int64)
+        ids = np.full((len(encoded), longest), self.subwords.padding, dtype=np.int64)
         mask = np.zeros((len(encoded), longest), dtype=np.int64)
         for row, arrays in enumerate(encoded):
             ids[row, : len(arrays["ids"])] = arrays["ids"]
@@ -127,7 +139,7 @@ class Text:
 
     def describe(self) -> Mapping[str, Any]:
         """What the stem `text.v1` needs: `vocabulary`, `padding`, `limit` (the longest segment)."""
-        subwords = self._subwords
+        subwords = self.subwords
         return {
             "name": self.name,
             "vocabulary": subwords.size,
@@ -146,8 +158,8 @@ class Text:
             RowError: As `encode`.
         """
         text = self._text(value, cut=False)
-        ids = self._subwords.ids([self._cut(text)])[0]
-        frame = len(self._subwords.prefix) + len(self._subwords.suffix)
+        ids = self.subwords.ids([self._cut(text)])[0]
+        frame = len(self.subwords.prefix) + len(self.subwords.suffix)
         pieces = max(self._arrange(ids)["mask"])
         lost = len(text) > self.options.characters or self.length(self._arrange(ids)) < len(ids) + frame * pieces
         return text_normaliser.notices(value) + (("truncated",) if lost else ())
@@ -188,7 +200,7 @@ class Text:
 
     def sketch(self, values: Iterable[Any]) -> Mapping[str, Any]:
         """Histograms of lengths, unknown share, scripts and hashed ids."""
-        return sketch_texts((text for value in values if (text := self._text_or_none(value))), self._subwords)
+        return sketch_texts((text for value in values if (text := self._text_or_none(value))), self.subwords)
 
     def fingerprint(self, value: Any) -> np.ndarray:
         """Hashed 5-character shingles of the folded text, uint64, sorted; empty for what is no text."""
@@ -202,7 +214,7 @@ class Text:
         """`tokenizer.json` and `text.json`."""
         settings = {"limit": self.limit, "options": asdict(self.options), "learned": dict(self.learned)}
         text = json.dumps(settings, ensure_ascii=False, indent=1, sort_keys=True)
-        return {"tokenizer.json": self._subwords.file, "text.json": text.encode()}
+        return {"tokenizer.json": self.subwords.file, "text.json": text.encode()}
 
     @classmethod
     def from_state(cls, files: Mapping[str, bytes]) -> "Text":
@@ -228,7 +240,12 @@ class Text:
         return text
 
     @cached_property
-    def _subwords(self) -> Subwords:
+    def subwords(self) -> Subwords:
+        """The tokenizer.
+
+        Raises:
+            UsageError: There is none before `fit`.
+        """
         if self.tokenizer is None:
             raise UsageError("this text modality has no tokenizer yet", "call fit first")
         return self.tokenizer

@@ -32,6 +32,17 @@ class Subwords:
         found = self._plain.encode_batch_fast(list(texts), add_special_tokens=False)
         return [self._ordinary(np.asarray(encoding.ids, dtype=np.int64)) for encoding in found]
 
+    def pieces(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Ids as `ids` gives them, and the character of the text before which each of them ends, both int64 `[L]`."""
+        found = self._plain.encode_batch(list(texts), add_special_tokens=False)
+        return [
+            (
+                self._ordinary(np.asarray(encoding.ids, dtype=np.int64)),
+                np.array([stop for _, stop in encoding.offsets], dtype=np.int64),
+            )
+            for encoding in found
+        ]
+
     def _ordinary(self, ids: np.ndarray) -> np.ndarray:
         forbidden = self._forbidden[ids]
         return np.where(forbidden, self.unknown, ids) if forbidden.any() else ids

@@ -73,13 +73,16 @@ def render(text: str, weights: Sequence[float]) -> str:
     """
     shown, place = [], 0
     for part, weight in zip(parts(text), weights, strict=True):
-        shown.append(html.escape(text[place : part.start]))
-        colour = "46,160,67" if weight >= 0 else "218,54,51"
-        strength = 0.6 * min(abs(weight), 1.0)
-        shade = f"background:rgba({colour},{strength:.2f})"
-        shown.append(f'<mark style="{shade}" title="{weight:+.3f}">{html.escape(part.text)}</mark>')
+        shown += [html.escape(text[place : part.start]), shaded(part.text, weight)]
         place = part.stop
     return f'<span class="text">{"".join(shown)}{html.escape(text[place:])}</span>'
+
+
+def shaded(word: str, weight: float) -> str:
+    """HTML of one word, green for a weight above 0, red below, as strong as the weight is large."""
+    colour = "46,160,67" if weight >= 0 else "218,54,51"
+    shade = f"background:rgba({colour},{0.6 * min(abs(weight), 1.0):.2f})"
+    return f'<mark style="{shade}" title="{weight:+.3f}">{html.escape(word)}</mark>'
 
 
 def fingerprint(text: str) -> np.ndarray:
@@ -101,11 +104,13 @@ def fingerprint(text: str) -> np.ndarray:
 
 
 def fold(text: object) -> str:
-    """The text as the classical baseline reads it; empty for what is no text.
+    """The text, or list of words, as the classical baseline reads it; empty for what is neither.
 
-    >>> fold(None)
-    ''
+    >>> fold(None), fold(["A", "fine", "film"])
+    ('', 'a fine film')
     """
+    if isinstance(text, list):
+        text = " ".join(word for word in text if isinstance(word, str))
     return normalise(text).casefold() if isinstance(text, str) else ""
 
 
