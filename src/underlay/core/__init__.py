@@ -30,6 +30,10 @@ from underlay.core.labels import LabelMap as LabelMap
 from underlay.core.labels import sort_labels as sort_labels
 from underlay.core.listed import json_list as json_list
 from underlay.core.listed import listed as listed
+from underlay.core.offers import InspectingModality as InspectingModality
+from underlay.core.offers import PicturedModality as PicturedModality
+from underlay.core.offers import Suited as Suited
+from underlay.core.offers import SuitingModality as SuitingModality
 from underlay.core.protocols import DenseModality as DenseModality
 from underlay.core.protocols import Encoded as Encoded
 from underlay.core.protocols import Event as Event

@@ -12,7 +12,7 @@ import numpy as np
 
 from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError, attempt
 from underlay.modalities import audio_noise, audio_slices
-from underlay.modalities.audio_fit import STRIDE, check_learned, fit_audio
+from underlay.modalities.audio_fit import SILENT_PEAK, STRIDE, check_learned, fit_audio
 from underlay.modalities.audio_front import Front, read_front
 from underlay.modalities.audio_mel import Filterbank
 from underlay.modalities.audio_options import AudioOptions
@@ -44,6 +44,7 @@ class Audio:
     trunk: ClassVar[str] = "convolution"
     files: ClassVar[bool] = True
     features: ClassVar[str] = "log-mel statistics"
+    oddities: ClassVar[Mapping[str, str]] = {"silent_recording": "in which nothing can be heard"}
 
     @property
     def name(self) -> str:
@@ -204,6 +205,19 @@ class Audio:
     def render(self, value: Any, weights: Sequence[float]) -> str:
         """SVG of the waveform with each slice shaded by its weight, -1 to 1."""
         return audio_slices.render(self.samples(value), self.rate, weights)
+
+    def thumbnail(self, value: Any) -> str:
+        """The waveform of what is read, small, as a `data:` address.
+
+        Raises:
+            RowError: As `encode`.
+        """
+        return audio_slices.thumbnail(self.samples(value))
+
+    def odd(self, value: Any) -> tuple[str, ...]:
+        """Whether there is nothing to hear."""
+        samples = self._samples_or_none(value)
+        return ("silent_recording",) if samples is not None and np.abs(samples).max(initial=0.0) < SILENT_PEAK else ()
 
     def probe(self, rng: np.random.Generator) -> str:
         """Bursts of tones and noise with the usual spectrum, as `data:audio/wav;base64,...`."""

@@ -126,6 +126,7 @@ def fit_audio(
         "why": why,
         "cut": float((durations > seconds).mean()),
         "longest_seconds": float(durations.max()),
+        "sizes": _sizes(durations, rates, rate),
         "long": options.long,
         **measured,
     }
@@ -259,6 +260,14 @@ def warnings(facts: Mapping[str, Any]) -> list[str]:
             "label, it will learn the rate"
         )
     return found
+
+
+def _sizes(durations: np.ndarray, rates: Mapping[int | None, int], rate: int) -> str:
+    """A clause for people."""
+    least, middle, most = (f"{float(seconds):.3g}" for seconds in np.quantile(durations, [0.0, 0.5, 1.0]))
+    lasting = f"{most} s" if least == most else f"{least} to {most} s, half of them up to {middle} s"
+    hertz = " and ".join(f"{one:,}" for one in sorted({own or rate for own in rates}))
+    return f"recordings of {lasting}, in {hertz} Hz"
 
 
 def check_learned(learned: Mapping[str, Any], *, options: AudioOptions, limit: int | None) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from underlay.core import Part
 from underlay.modalities.text_words import spread
+from underlay.modalities.thumbnails import INK, drawing
 
 SLICES = 10
 """Enough to say where, few enough that Shapley values over all of them can be computed."""
@@ -77,6 +78,12 @@ def render(samples: np.ndarray, rate: int, weights: Sequence[float]) -> str:
     )
 
 
+def thumbnail(samples: np.ndarray) -> str:
+    """The waveform alone, in fewer strokes, as a `data:` address."""
+    path = f'<path d="{_waveform(samples, _COLUMNS // 2)}" stroke="{INK}" stroke-width="2" fill="none"/>'
+    return drawing(path, width=_WIDTH, height=_HEIGHT)
+
+
 def fingerprint(samples: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """Sorted distinct hashes of pairs of spectral peaks and of the whole, uint64.
 
@@ -102,11 +109,11 @@ def fingerprint(samples: np.ndarray, frames: np.ndarray) -> np.ndarray:
     return np.unique(spread(np.concatenate([pairs, whole])))
 
 
-def _waveform(samples: np.ndarray) -> str:
+def _waveform(samples: np.ndarray, columns: int = _COLUMNS) -> str:
     """A stroke from the lowest to the highest sample of each column."""
     if not len(samples):
         return ""
-    edges = np.linspace(0, len(samples), min(_COLUMNS, len(samples)) + 1).astype(int)
+    edges = np.linspace(0, len(samples), min(columns, len(samples)) + 1).astype(int)
     low, high = (reduce.reduceat(samples, edges[:-1]) for reduce in (np.minimum, np.maximum))
     middle, step = _HEIGHT / 2, _WIDTH / len(low)
     shown = np.clip(np.stack([low, high]), -1, 1) * -middle + middle

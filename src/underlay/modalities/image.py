@@ -9,15 +9,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, UsageError, attempt
+from underlay.core import BundleRefused, Encoded, Part, RowError, RowProblem, Suited, UsageError, attempt
 from underlay.modalities import image_augmentation, image_cells, image_noise, image_print, image_probe
 from underlay.modalities.image_classical import classical
 from underlay.modalities.image_decoding import decode
 from underlay.modalities.image_file import read_bytes
-from underlay.modalities.image_fit import check_learned, fit_pictures
+from underlay.modalities.image_fit import check_learned, fit_pictures, suited_trunk
 from underlay.modalities.image_options import ImageOptions
 from underlay.modalities.image_resizing import resize
 from underlay.modalities.image_sketch import sketch_pictures
+from underlay.modalities.image_thumbnail import SIDE, thumbnail
 from underlay.modalities.registry import MODALITIES
 
 DECODERS = 4
@@ -43,6 +44,7 @@ class Image:
     trunk: ClassVar[str] = "efficientnet-lite0"
     files: ClassVar[bool] = True
     features: ClassVar[str] = "pixels + gradients"
+    oddities: ClassVar[Mapping[str, str]] = {"blank_picture": "of one colour from edge to edge"}
 
     @property
     def name(self) -> str:
@@ -62,6 +64,11 @@ class Image:
             RecipeError: Unknown options or values out of range.
         """
         return cls(ImageOptions.read(options))
+
+    @classmethod
+    def suits(cls, values: Sequence[Any]) -> Suited:
+        """A small trunk from scratch for small grey pictures, the one trained on photos for all others."""
+        return suited_trunk(values, trained=cls.trunk)
 
     def fit(self, values: Iterable[Any], rng: np.random.Generator) -> "Image":
         """Choose the size and learn the colours from at most a thousand of the pictures.
@@ -166,6 +173,19 @@ class Image:
     def render(self, value: Any, weights: Sequence[float]) -> str:
         """HTML of the picture, each cell shaded by its weight, -1 to 1."""
         return image_cells.render(self._seen(value), weights, self.options.grid)
+
+    def thumbnail(self, value: Any) -> str:
+        """The whole picture, small, as a `data:` address.
+
+        Raises:
+            RowError: As `encode`.
+        """
+        return thumbnail(decode(value, near=SIDE))
+
+    def odd(self, value: Any) -> tuple[str, ...]:
+        """Whether it shows nothing."""
+        pixels = attempt(self._seen, value)
+        return ("blank_picture",) if isinstance(pixels, np.ndarray) and np.ptp(pixels, axis=(0, 1)).max() == 0 else ()
 
     def probe(self, rng: np.random.Generator) -> str:
         """A synthetic picture in the colours of the training pictures, as a `data:` address."""

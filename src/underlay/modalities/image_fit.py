@@ -1,14 +1,15 @@
 """What a picture modality learns: a size, the colours, and what a person should hear."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from underlay.core import DataError, RowError
+from underlay.core import DataError, RowError, Suited
 from underlay.modalities.image_decoding import decode, size_of
 from underlay.modalities.image_options import ImageOptions
-from underlay.modalities.image_resizing import choose_patch, choose_size
+from underlay.modalities.image_resizing import COVERED, choose_patch, choose_size
 from underlay.modalities.text_fit import reservoir
 
 SAMPLE = 1_000
@@ -21,6 +22,63 @@ COLOURLESS = 6
 """Grey levels: channels that differ less, nearly everywhere, are those of a grey picture after compression."""
 
 LARGEST = 1024
+
+SMALL, SMALL_TRUNK = 40, "resnet"
+"""Grey pictures of so few pixels a side look like no photo, and a trunk from scratch sees them whole."""
+
+
+@dataclass
+class Survey:
+    """What pictures are like.
+
+    Args:
+        shapes: (height, width) of each.
+        means: Of each channel, white = 1, by picture.
+        squares: Of each channel squared, likewise.
+        grey: How many have no colour.
+        last: Why the last one that could not be read could not.
+    """
+
+    shapes: list[tuple[int, int]] = field(default_factory=list)
+    means: list[np.ndarray] = field(default_factory=list)
+    squares: list[np.ndarray] = field(default_factory=list)
+    grey: int = 0
+    last: str = ""
+
+    @classmethod
+    def of(cls, values: Iterable[Any]) -> "Survey":
+        """Look at each."""
+        found = cls()
+        for value in values:
+            try:
+                height, width, _ = size_of(value)
+                pixels = decode(value, near=NEAR).astype(np.float64) / 255
+            except RowError as error:
+                found.last = str(error)
+                continue
+            found.shapes.append((height, width))
+            found.means.append(pixels.mean((0, 1)))
+            found.squares.append((pixels**2).mean((0, 1)))
+            apart = pixels.max(2) - pixels.min(2)
+            found.grey += bool(np.quantile(apart, 0.98) * 255 <= COLOURLESS)
+        return found
+
+    @property
+    def sides(self) -> list[float]:
+        """Of each: the root of its pixel count."""
+        return [float(np.sqrt(height * width)) for height, width in self.shapes]
+
+    @property
+    def greyness(self) -> float:
+        """Share without colour."""
+        return self.grey / max(1, len(self.shapes))
+
+    def sizes(self) -> str:
+        """A clause for people."""
+        least, middle, most = (f"{width} x {height}" for height, width in _spread(self.shapes))
+        if least == most:
+            return f"pictures of {most} pixels"
+        return f"pictures of {least} to {most} pixels, half of them up to {middle}"
 
 
 def fit_pictures(values: Iterable[Any], rng: np.random.Generator, options: ImageOptions) -> dict[str, Any]:
@@ -35,42 +93,48 @@ def fit_pictures(values: Iterable[Any], rng: np.random.Generator, options: Image
         DataError: No value is a picture.
     """
     sample, rows = reservoir(values, SAMPLE, rng)
-    sides, aspects, means, squares, grey, last = [], [], [], [], 0, ""
-    for value in sample:
-        try:
-            height, width, _ = size_of(value)
-            pixels = decode(value, near=NEAR).astype(np.float64) / 255
-        except RowError as error:
-            last = str(error)
-            continue
-        sides.append(float(np.sqrt(height * width)))
-        aspects.append(width / height)
-        means.append(pixels.mean((0, 1)))
-        squares.append((pixels**2).mean((0, 1)))
-        apart = pixels.max(2) - pixels.min(2)
-        grey += bool(np.quantile(apart, 0.98) * 255 <= COLOURLESS)
-    if not sides:
+    seen = Survey.of(sample)
+    if not seen.shapes:
         raise DataError(
-            f"no row holds a picture: {last or 'there are no rows'}",
+            f"no row holds a picture: {seen.last or 'there are no rows'}",
             "name the column that does: --image COLUMN",
             code="no_image",
         )
-    mean = np.mean(means, axis=0)
-    std = np.sqrt(np.maximum(np.mean(squares, axis=0) - mean**2, 1e-4))  # a blank data set still divides
-    size, why = choose_size(sides, least=options.least, most=options.most)
+    mean = np.mean(seen.means, axis=0)
+    std = np.sqrt(np.maximum(np.mean(seen.squares, axis=0) - mean**2, 1e-4))  # a blank data set still divides
+    size, why = choose_size(seen.sides, least=options.least, most=options.most)
     if options.size != "auto":
         size, why = options.size, "asked for"
-    colours = {"mean": mean.round(5).tolist(), "std": std.round(5).tolist(), "grey": round(grey / len(sides), 4)}
+    aspects = np.array([width / height for height, width in seen.shapes])
+    grey = round(seen.greyness, 4)
     facts = {
         "size": size,
         "why": why,
-        "side": round(float(np.median(sides)), 1),
+        "side": round(float(np.median(seen.sides)), 1),
+        "sizes": seen.sizes(),
         "aspect": round(float(np.median(aspects)), 3),
-        "grey": colours["grey"],
-        "unreadable": len(sample) - len(sides),
-        "warnings": _warnings(np.array(aspects), options),
+        "grey": grey,
+        "unreadable": len(sample) - len(seen.shapes),
+        "warnings": _warnings(aspects, options),
     }
+    colours = {"mean": mean.round(5).tolist(), "std": std.round(5).tolist(), "grey": grey}
     return {"size": size, "patch": _patch(size, options), "rows": rows, "colours": colours, "facts": facts}
+
+
+def suited_trunk(values: Iterable[Any], *, trained: str) -> Suited:
+    """The trunk that suits pictures like these, and why.
+
+    Args:
+        values: Raw values of some training rows.
+        trained: The trunk for photos.
+    """
+    seen = Survey.of(values)
+    if not seen.shapes:
+        return Suited(trained, "none of the pictures looked at can be read")
+    side = round(float(np.quantile(seen.sides, COVERED)))
+    colour = "grey" if seen.greyness > COVERED else "in colour"
+    why = f"the pictures are {colour}, nine in ten of at most {side} x {side} pixels"
+    return Suited(SMALL_TRUNK if side <= SMALL and seen.greyness > COVERED else trained, why)
 
 
 def check_learned(learned: Mapping[str, Any], options: ImageOptions) -> None:
@@ -94,6 +158,12 @@ def check_learned(learned: Mapping[str, Any], options: ImageOptions) -> None:
         raise ValueError(f"colours are {colours!r:.200}")
     if min(colours["std"]) <= 0 or not isinstance(learned["facts"], dict):
         raise ValueError("a channel has no spread, or facts is no mapping")
+
+
+def _spread(shapes: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The smallest, the middle and the largest by their pixels."""
+    ordered = sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape))
+    return ordered[0], ordered[len(ordered) // 2], ordered[-1]
 
 
 def _patch(size: int, options: ImageOptions) -> int:

@@ -57,6 +57,10 @@ class Series:
     shared: ClassVar[str] = "inception"
     files: ClassVar[bool] = False
     features: ClassVar[str] = "MiniROCKET"
+    oddities: ClassVar[Mapping[str, str]] = {
+        "constant_series": "in which nothing ever changes",
+        "gappy_series": "of which more than half of the values are missing",
+    }
 
     @property
     def name(self) -> str:
@@ -194,6 +198,25 @@ class Series:
     def render(self, value: Any, weights: Sequence[float]) -> str:
         """An inline SVG of the series, each slice shaded by its weight, -1 to 1."""
         return series_slices.render(self._row(value), weights)
+
+    def thumbnail(self, value: Any) -> str:
+        """The lines of its first channels, small, as a `data:` address.
+
+        Raises:
+            RowError: No series.
+        """
+        return series_slices.thumbnail(self._row(value))
+
+    def odd(self, value: Any) -> tuple[str, ...]:
+        """Whether it never changes, or is mostly missing."""
+        row = self._own_row_or_none(value)
+        if row is None:
+            return ()
+        constant = np.nanmax(row, axis=0, initial=-np.inf) <= np.nanmin(row, axis=0, initial=np.inf)
+        return (
+            *(("constant_series",) if len(row) > 1 and constant.all() else ()),
+            *(("gappy_series",) if np.isnan(row).mean() > 0.5 else ()),
+        )
 
     def probe(self, rng: np.random.Generator) -> list[Any]:
         """A series with the usual spectrum and random phases, JSON lists: none that anybody measured."""

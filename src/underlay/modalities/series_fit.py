@@ -175,6 +175,7 @@ def _facts(
         )
     return {
         "channels": channels,
+        "sizes": _sizes(lengths, channels),
         "max_length": max_length,
         "patch": options.patch,
         "why": why,
@@ -188,3 +189,11 @@ def _facts(
         "kernels": options.kernels,
         "warnings": warnings,
     }
+
+
+def _sizes(lengths: np.ndarray, channels: int) -> str:
+    """A clause for people."""
+    least, middle, most = (f"{int(one):,}" for one in np.quantile(lengths, [0.0, 0.5, 1.0]))
+    long = most if least == most else f"{least} to {most}"
+    half = "" if least == most else f", half of them up to {middle}"
+    return f"series of {long} positions{half}, {channels} {'channel' if channels == 1 else 'channels'}"

@@ -8,6 +8,7 @@ import numpy as np
 
 from underlay.core import Part
 from underlay.modalities.series_cell import even_grid
+from underlay.modalities.thumbnails import drawing
 
 SLICES = 16
 """Enough to see where a model looks, few enough to take out every one."""
@@ -23,6 +24,9 @@ WIDTH, HEIGHT = 480, 96
 
 DRAWN = 400
 """Points of a drawn line: beyond one a pixel nobody sees more."""
+
+SKETCHED = 120
+"""Points of a line in a list: two pixels each."""
 
 COLOURS = ("#1f6feb", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#57606a")
 
@@ -80,14 +84,24 @@ def render(numbers: np.ndarray, weights: Sequence[float]) -> str:
             f'fill="rgba({colour},{0.6 * min(abs(weight), 1.0):.2f})"><title>{html.escape(part.text)}: {weight:+.3f}'
             "</title></rect>"
         )
-    points = even_grid(numbers, min(length, DRAWN)) if length > 1 else np.repeat(numbers, 2, axis=0)
-    lines = [
-        f'<path d="{_path(channel)}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
-        for channel, colour in zip(points.T, COLOURS, strict=False)
-    ]
+    lines = _lines(numbers, points=DRAWN, stroke=1.5)
     return (
         f'<svg class="series" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
-        f'xmlns="http://www.w3.org/2000/svg">{"".join(shades)}{"".join(lines)}</svg>'
+        f'xmlns="http://www.w3.org/2000/svg">{"".join(shades)}{lines}</svg>'
+    )
+
+
+def thumbnail(numbers: np.ndarray) -> str:
+    """The lines alone, of fewer points, as a `data:` address."""
+    return drawing(_lines(numbers, points=SKETCHED, stroke=2.5), width=WIDTH, height=HEIGHT)
+
+
+def _lines(numbers: np.ndarray, *, points: int, stroke: float) -> str:
+    """A path for each of the first channels."""
+    drawn = even_grid(numbers, min(len(numbers), points)) if len(numbers) > 1 else np.repeat(numbers, 2, axis=0)
+    return "".join(
+        f'<path d="{_path(channel)}" fill="none" stroke="{colour}" stroke-width="{stroke}"/>'
+        for channel, colour in zip(drawn.T, COLOURS, strict=False)
     )
 
 
