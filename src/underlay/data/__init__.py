@@ -26,3 +26,4 @@ from underlay.data.table import Table as Table
 from underlay.data.targets import MISSING as MISSING
 from underlay.data.targets import TargetValues as TargetValues
 from underlay.data.targets import encode_targets as encode_targets
+from underlay.data.value_checks import Inspection as Inspection

@@ -14,6 +14,7 @@ from underlay.data.splits import Splits
 from underlay.data.table import Table
 from underlay.data.targets import TargetValues, encode_targets
 from underlay.data.tasks import label_counts
+from underlay.data.value_checks import Inspection, value_findings
 
 _SHOWN = 5
 _ORDER = {"error": 0, "warning": 1, "info": 2}
@@ -29,6 +30,7 @@ def check(
     lengths: np.ndarray | None = None,
     limit: int | None = None,
     read: np.ndarray | None = None,
+    inspected: Mapping[str, Inspection] | None = None,
 ) -> Checks:
     """Give everything that is worth knowing about the rows.
 
@@ -41,6 +43,7 @@ def check(
         lengths: Positions each row takes in the model.
         limit: The most it reads.
         read: Which rows the model can read, `[N]`; None: those that hold anything.
+        inspected: By input column, what its modality says of the values.
 
     Raises:
         DataError: A target cell is none of the labels, or no number.
@@ -49,6 +52,8 @@ def check(
     usable, targets = _set_aside(table, schema, found, read)
     for column in schema.columns:
         found += odd_cells(table, column.name)
+        if inspected and column.name in inspected:
+            found += value_findings(table, column.name, inspected[column.name])
     for target in schema.targets:
         found += _label_findings(table, target, targets[target.name].values)
     if lengths is not None and limit is not None:

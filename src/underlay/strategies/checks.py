@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from underlay.core import Modality
-from underlay.data import check, suspects
+from underlay.core import InspectingModality, Modality, RowProblem
+from underlay.data import Inspection, check, suspects
 from underlay.evaluate import CheckLine
 from underlay.strategies.listening import Say
 from underlay.strategies.prepare import Prepared
@@ -55,6 +55,7 @@ def check_data(
         lengths=_lengths(rows),
         limit=_limit(modalities),
         read=np.all([store.lengths > 0 for store in rows.columns.values()], axis=0),
+        inspected={name: _inspection(modality, rows.columns[name].problems) for name, modality in modalities.items()},
     )
     findings = list(found.findings)
     if recipe.data.suspects and len(data.schema.columns) == 1:
@@ -70,6 +71,14 @@ def check_data(
         say.note("data checks: nothing found")
     found.raise_if(recipe.data.strict)
     return Checked(lines, found.leaked)
+
+
+def _inspection(modality: Modality, problems: Mapping[int, RowProblem]) -> Inspection:
+    """What this modality says of its column."""
+    sizes = str(modality.facts().get("sizes", ""))
+    if isinstance(modality, InspectingModality):
+        return Inspection(problems, modality.oddities, modality.odd, sizes)
+    return Inspection(problems, sizes=sizes)
 
 
 def _lengths(rows: EncodedRows) -> np.ndarray | None:
