@@ -1,10 +1,10 @@
 """Which trunk every input column stands on, and what joins several of them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from underlay.core import DenseModality, Modality, RecipeError, Schema, UsageError, nearest
+from underlay.core import DenseModality, Modality, RecipeError, Schema, Suited, UsageError, nearest
 from underlay.modalities import MODALITIES
 from underlay.models import (
     FUSIONS,
@@ -24,6 +24,9 @@ from underlay.strategies.recipe import Recipe
 JOINT, LATE = "joint", "late"
 JOINT_TRUNK = "transformer"
 """Where columns of several kinds stand on one trunk and the recipe names none."""
+
+Suits = Callable[[str, Sequence[str]], Suited | None]
+"""(modality, its columns) -> the trunk that suits what they hold; None where any is as good as the default."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,12 @@ class Assembly:
     Args:
         branches: At least one; together they read every column of the schema.
         fusion: What joins them; `joint` for a single trunk.
+        reasons: By modality: why its trunk was chosen, where the data decided.
     """
 
     branches: tuple[Branch, ...]
     fusion: str = JOINT
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def backbones(self) -> tuple[Backbone, ...]:
@@ -155,11 +160,16 @@ def require_units(modalities: Mapping[str, Modality], target: str) -> None:
             )
 
 
-def assemble(recipe: Recipe, schema: Schema) -> Assembly:
+def assemble(recipe: Recipe, schema: Schema, suits: Suits = lambda kind, columns: None) -> Assembly:
     """Find the trunks that the recipe names, or those that suit the columns.
 
     Columns of one modality share a trunk. Columns of several share one where the recipe names it (`model.trunk`) or
     asks for it (`model.fusion: joint`); else each modality has its own and a fusion joins them.
+
+    Args:
+        recipe: `model` is read.
+        schema: The columns.
+        suits: Asked for every trunk that is not named.
 
     Raises:
         RecipeError: `model.branches` names a modality that no column has, or the fusion is unknown.
@@ -175,21 +185,31 @@ def assemble(recipe: Recipe, schema: Schema) -> Assembly:
         raise RecipeError([f"model.fusion is {asked!r}; {nearest(asked, known)}"])
     if stray := sorted(set(chosen) - set(groups)):
         raise RecipeError([f"model.branches names {stray[0]!r}; the columns are read as {', '.join(groups)}"])
-    named = recipe.model.trunk != "auto"
-    fusion = asked if asked != "auto" else JOINT if named or len(groups) == 1 else LATE
-    if len(groups) == 1 or fusion == JOINT:
+    named, several = recipe.model.trunk != "auto", len(groups) > 1
+    fusion = asked if asked != "auto" else LATE if several and not named else JOINT
+    joint = fusion == JOINT or not several
+    found = {} if named or (joint and several) else _suited(groups, chosen, suits)
+    reasons = {kind: one.why for kind, one in found.items()}
+    trunks = {kind: one.trunk for kind, one in found.items()} | chosen
+    if joint:
         first = next(iter(groups))
-        default = _default(first, columns=len(kinds)) if len(groups) == 1 else JOINT_TRUNK
-        trunk = recipe.model.trunk if named else chosen.get(first, default)
-        backbone = resolve(trunk, options=recipe.model.options)
-        return Assembly((Branch(first, tuple(kinds), backbone),))
+        default = JOINT_TRUNK if several else _default(first, columns=len(kinds))
+        backbone = resolve(recipe.model.trunk if named else trunks.get(first, default), options=recipe.model.options)
+        return Assembly((Branch(first, tuple(kinds), backbone),), reasons=reasons)
     return Assembly(
         tuple(
-            Branch(kind, tuple(names), resolve(chosen.get(kind, _default(kind, columns=len(names)))))
+            Branch(kind, tuple(names), resolve(trunks.get(kind, _default(kind, columns=len(names)))))
             for kind, names in groups.items()
         ),
         fusion,
+        reasons,
     )
+
+
+def _suited(groups: Mapping[str, Sequence[str]], named: Mapping[str, str], suits: Suits) -> dict[str, Suited]:
+    """What suits each modality whose trunk is not named."""
+    asked = {kind: suits(kind, columns) for kind, columns in groups.items() if kind not in named}
+    return {kind: one for kind, one in asked.items() if one is not None}
 
 
 def _default(kind: str, *, columns: int) -> str:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Measured, read_report, release
 from underlay.strategies.resolve import device_of, resolve_recipe
 from underlay.strategies.run_folder import RunFolder
+from underlay.strategies.suited import suited
 from underlay.train import AugmentedRows, BatchMap, Callback, EncodedRows, Ranks, RepeatedRows, run_lock
 
 
@@ -93,7 +94,7 @@ def fine_tune(
             say.phase("read", "reading")
             data = prepare.read(source, recipe, test=test, cache=run.state / "cache", say=say)
             run.require_same_data(data.digests)
-            assembly = assemble(recipe, data.schema)
+            assembly = assemble(recipe, data.schema, suited(data, recipe, say=say))
         with clock("encode"), ranks.main_first():
             say.phase("encode", "encoding")
             modalities = prepare.fit_modalities(data, assembly, recipe, say=say)
@@ -109,9 +110,10 @@ def fine_tune(
                 timed = assembly.build(config, seed=resolved.seed)
                 chosen = precision_of(timed, rows[0], schema=data.schema, recipe=resolved, device=device_of())
                 resolved = resolved.change({"train": {"precision": chosen}})
-            run.keep(resolved, {"data": data.digests})
+            run.keep(resolved, {"data": data.digests, "trunks": dict(assembly.reasons)})
         ranks.wait()
         recipe = run.recipe or recipe
+        assembly = replace(assembly, reasons=run.kept("trunks") or {})
         torch.set_num_threads(int(recipe.train.threads))
         run.require_space(_bytes_needed(assembly, recipe, rows))
         objective = objective or build_objective(

@@ -81,6 +81,10 @@ class RunFolder:
         write_file(self.state / "begun.json", json.dumps(dict(facts), indent=1, sort_keys=True).encode())
         write_file(self.state / "recipe.yaml", recipe.to_yaml().encode())
 
+    def kept(self, name: str) -> Any:
+        """What `keep` was given as the fact `name`; None where a run of an earlier version did not keep it."""
+        return json.loads((self.state / "begun.json").read_text(encoding="utf-8")).get(name)
+
     def require_same_data(self, digests: Mapping[str, str]) -> None:
         """Refuse to go on with other data than the run began with.
 
