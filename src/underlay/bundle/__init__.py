@@ -1,10 +1,14 @@
 """The artefact on disk: sealed, checked, replayed; and the one path from raw to answer. Imports no PyTorch."""
 
 from underlay.bundle.backends import BACKENDS as BACKENDS
+from underlay.bundle.backends import GRAPH_BACKENDS as GRAPH_BACKENDS
 from underlay.bundle.backends import Backend as Backend
 from underlay.bundle.bundle import Answers as Answers
 from underlay.bundle.bundle import Bundle as Bundle
+from underlay.bundle.deriving import Derived as Derived
+from underlay.bundle.deriving import derive as derive
 from underlay.bundle.golden import Replay as Replay
+from underlay.bundle.graph import Graph as Graph
 from underlay.bundle.layout import valid_name as valid_name
 from underlay.bundle.manifest import Manifest as Manifest
 from underlay.bundle.opening import Verification as Verification

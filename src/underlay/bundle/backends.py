@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from underlay.bundle.graph import Graph
 from underlay.core import Inputs, MissingExtra, Registry
 
 
@@ -21,6 +22,11 @@ class Backend(Protocol):
 
 BACKENDS: Registry[Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Backend]] = Registry("backend")
 """Each entry builds a `Backend` from the model's config and its weights, which it copies, or refuses them."""
+
+GRAPH_BACKENDS: Registry[Callable[[Mapping[str, Any], Mapping[str, np.ndarray], Graph], Backend]] = Registry(
+    "backend of a graph"
+)
+"""The same for a bundle that holds a graph: what computes stands in it, the large weights beside it."""
 
 
 @BACKENDS("torch.v1")
@@ -40,3 +46,23 @@ def torch_backend(config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) 
     except ImportError as error:
         raise MissingExtra("answering with a PyTorch model", "train") from error
     return TorchBackend(config, weights)
+
+
+@GRAPH_BACKENDS("onnx.v1")
+def onnx_backend(config: Mapping[str, Any], weights: Mapping[str, np.ndarray], graph: Graph) -> Backend:
+    """An exported graph under ONNX Runtime on the CPU.
+
+    Args:
+        config: What `models.configure` gave.
+        weights: The large tensors of the graph by name.
+        graph: The file, and how it is run.
+
+    Raises:
+        MissingExtra: ONNX Runtime is not installed.
+        BundleRefused: The graph cannot be run, or does not fit the config.
+    """
+    try:
+        from underlay.bundle.onnx_backend import OnnxBackend
+    except ImportError as error:
+        raise MissingExtra("answering with an exported model", "onnx") from error
+    return OnnxBackend(config, weights, graph)

@@ -7,8 +7,11 @@ from underlay.core import BundleRefused
 FORMAT = 1
 """Changes when an older library could misread a bundle."""
 
-REVISION = 0
-"""Changes when something is added that an older library may not know; older revisions load."""
+REVISION = 1
+"""Changes when something is added that an older library may not know; older revisions load.
+
+0: the model's weights, run by PyTorch. 1: an ONNX graph. A bundle has the lowest revision that knows all it holds.
+"""
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
@@ -19,6 +22,8 @@ REFERENCE = "reference.json"
 METRICS = "metrics.json"
 PROVENANCE = "provenance.json"
 CARD = "card.md"
+GRAPH = "model.onnx"
+EXPORT = "export.json"
 
 REQUIRED = (CONFIG, WEIGHTS, LABELS, GOLDEN, REFERENCE, METRICS, PROVENANCE, CARD)
 KINDS = (".json", ".jsonl", ".md", ".safetensors", ".onnx")

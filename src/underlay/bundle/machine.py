@@ -1,5 +1,6 @@
 """Whether two answers were computed on the same kind of machine."""
 
+import os
 import platform
 from functools import cache
 from hashlib import sha256
@@ -21,6 +22,13 @@ def machine_fingerprint() -> str:
     """
     facts = [platform.system(), platform.machine(), _processor(), *(f"{name} {installed(name)}" for name in ARITHMETIC)]
     return sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+
+def cores() -> int:
+    """Cores this process may use; OMP_NUM_THREADS bounds them, as it does for PyTorch."""
+    bound = os.environ.get("OMP_NUM_THREADS", "")
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(int(bound), allowed) if bound.isdigit() and int(bound) else allowed
 
 
 def installed(package: str) -> str:

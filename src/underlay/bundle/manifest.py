@@ -12,6 +12,7 @@ from typing import Any
 from underlay.bundle.layout import (
     FILES,
     FORMAT,
+    GRAPH,
     MANIFEST,
     MANIFEST_BYTES,
     REQUIRED,
@@ -60,7 +61,7 @@ def render_manifest(files: Mapping[str, bytes], *, underlay: str, created: str, 
     listed = {path: {"sha256": sha256(data).hexdigest(), "bytes": len(data)} for path, data in sorted(files.items())}
     manifest = {
         "format": FORMAT,
-        "revision": REVISION,
+        "revision": 1 if GRAPH in files else 0,
         "needs": "0.1.0",  # the first release that reads this format and revision
         "underlay": underlay,
         "created": created,

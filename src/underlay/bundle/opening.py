@@ -5,11 +5,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from underlay.bundle.backends import BACKENDS
+from underlay.bundle.backends import BACKENDS, GRAPH_BACKENDS, Backend
 from underlay.bundle.bundle import Bundle
 from underlay.bundle.golden import Replay
 from underlay.bundle.golden import replay as replay_golden
-from underlay.bundle.layout import CARD, CONFIG, FORMAT, GOLDEN, LABELS, METRICS, PROVENANCE, REFERENCE, WEIGHTS
+from underlay.bundle.graph import Graph
+from underlay.bundle.layout import (
+    CARD,
+    CONFIG,
+    EXPORT,
+    FORMAT,
+    GOLDEN,
+    GRAPH,
+    LABELS,
+    METRICS,
+    PROVENANCE,
+    REFERENCE,
+    WEIGHTS,
+)
 from underlay.bundle.manifest import Manifest, read_sealed
 from underlay.bundle.rules import parse_labels
 from underlay.bundle.strict_json import parse
@@ -85,10 +98,7 @@ def assemble(folder: Path | None, manifest: Manifest | None, files: Mapping[str,
     schema = _schema(config["schema"])
     modalities = _modalities(config["modalities"], schema, files)
     _check_outputs(config["model"], schema)
-    try:
-        backend = BACKENDS[_versioned(config["backend"])](config["model"], read_weights(files[WEIGHTS]))
-    except UnknownName as error:
-        raise BundleRefused(str(error), code="config_name") from error
+    backend = _backend(config, files)
     others = {name: parse(files[name], name) for name in (METRICS, PROVENANCE, REFERENCE)}
     return Bundle(
         path=folder,
@@ -103,6 +113,20 @@ def assemble(folder: Path | None, manifest: Manifest | None, files: Mapping[str,
         reference=others[REFERENCE],
         card=_text(files[CARD]),
     )
+
+
+def _backend(config: Mapping[str, Any], files: Mapping[str, bytes]) -> Backend:
+    name, model = _versioned(config["backend"]), config["model"]
+    try:
+        if GRAPH not in files:
+            return BACKENDS[name](model, read_weights(files[WEIGHTS]))
+        build = GRAPH_BACKENDS[name]
+    except UnknownName as error:
+        raise BundleRefused(str(error), code="config_name") from error
+    record = parse(files[EXPORT], EXPORT) if EXPORT in files else None
+    if not isinstance(record, dict) or not isinstance(record.get("runtime"), dict):
+        raise _refused(f"{EXPORT} does not say how {GRAPH} is run", "graph")
+    return build(model, read_weights(files[WEIGHTS]), Graph(files[GRAPH], record["runtime"]))
 
 
 def _config(config: Any) -> dict[str, Any]:

@@ -84,11 +84,11 @@ def seal(folder: str | Path, contents: Contents, *, measure: Measure | None = No
     refuse_existing(final, force=force)
     with staging(final) as place:
         files = _files(contents)
-        _write(place, files, files, contents.parent)
+        write_files(place, files, files, contents.parent)
         bundle = open_bundle(place)
         if measure is not None:
             figures = _figures(contents, {**contents.metrics, **measure(bundle)})
-            _write(place, figures, files | figures, contents.parent)
+            write_files(place, figures, files | figures, contents.parent)
             # The other files still have the bytes that were replayed.
             manifest, read = read_sealed(place)
             metrics, card = parse(read[METRICS], METRICS), read[CARD].decode()
@@ -176,8 +176,8 @@ def _figures(contents: Contents, metrics: Mapping[str, Any]) -> dict[str, bytes]
     return {METRICS: dump(metrics), CARD: card.encode()}
 
 
-def _write(place: Path, changed: Mapping[str, bytes], files: Mapping[str, bytes], parent: str | None) -> None:
-    """The files that changed, then the manifest of all: without it there is no bundle."""
+def write_files(place: Path, changed: Mapping[str, bytes], files: Mapping[str, bytes], parent: str | None) -> None:
+    """Write the files that changed, then the manifest of all: without it there is no bundle."""
     for path, data in changed.items():
         _put(place, path, data)
     created = datetime.now(UTC).isoformat(timespec="seconds")

@@ -10,6 +10,9 @@ from underlay.core import MissingExtra, UnderlayError
 
 EXTRAS = {
     "torch": "train",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
     "accelerate": "train",
     "tensorboard": "train",
     "wandb": "track",

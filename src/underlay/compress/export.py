@@ -1,0 +1,254 @@
+"""A bundle -> the same model as a graph, written only once it has answered as the bundle does."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from underlay.bundle import GRAPH_BACKENDS, Backend, Bundle, Derived, Graph, derive, open_bundle
+from underlay.bundle.machine import cores, installed, machine_fingerprint, versions
+from underlay.bundle.sealing import refuse_existing
+from underlay.bundle.torch_backend import TorchBackend
+from underlay.compress.examples import Row, collated, encoded, given_rows, probes
+from underlay.compress.external import split
+from underlay.compress.measuring import Speed, measure
+from underlay.compress.parity import Parity, compare, require
+from underlay.compress.program import ProgramBackend, save_program
+from underlay.compress.tracing import names_of, to_onnx, trace
+from underlay.core import BundleRefused, Event, GateNotMet, Listener, UsageError
+from underlay.core.durable import write_file
+
+BACKEND = "onnx.v1"
+PYTORCH = "PyTorch"
+TRACED = 4
+"""Rows of the batch that is traced: more than one, of unequal length."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export gave.
+
+    Args:
+        path: The bundle, or the file.
+        parity: How near it is to the original.
+        speeds: Of the original and of the graph under each setting; none of a file.
+        runtime: The setting that was chosen; empty for a file.
+        bytes_before: Of the original bundle.
+        bytes_after: Of the bundle or the file.
+    """
+
+    path: Path
+    parity: Parity
+    bytes_before: int
+    bytes_after: int
+    speeds: tuple[Speed, ...] = ()
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data."""
+        return {
+            "path": str(self.path),
+            "parity": self.parity.to_dict(),
+            "bytes": {"before": self.bytes_before, "after": self.bytes_after},
+            "speeds": [speed.to_dict() for speed in self.speeds],
+            "runtime": dict(self.runtime),
+        }
+
+
+def export(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    to: str = "onnx",
+    columns: Mapping[str, Sequence[Any]] | None = None,
+    force: bool = False,
+    seconds: float = 2.0,
+    listener: Listener = lambda event: None,
+) -> Exported:
+    """Write the model of a bundle as a graph.
+
+    Args:
+        folder: A bundle that PyTorch runs.
+        out: A bundle that answers without PyTorch; or, ending in `.onnx` or `.pt2`, the graph alone.
+        to: `onnx` or `torch`.
+        columns: Raw rows to compare on besides synthetic ones.
+        force: Whether what stands at `out` goes.
+        seconds: How long each setting is timed.
+        listener: Hears what is done.
+
+    Raises:
+        OutputExists: Something stands at `out`.
+        UsageError: `out` does not fit `to`, the bundle is an exported one, or `not_exportable`.
+        MissingExtra: ONNX is not installed.
+        GateNotMet: `parity`: the graph answers otherwise; nothing was written.
+        BundleRefused: `folder` is not what it was when it was sealed.
+    """
+    final = Path(out)
+    write = _writer(final, to)
+    refuse_existing(final, force=force)
+    bundle = open_bundle(folder)
+    model = _model(bundle)
+    listener(Event("phase", f"tracing {folder}", {}))
+    raw = probes(bundle) + (given_rows(bundle, columns) if columns else [])
+    rows = encoded(bundle, raw)
+    inputs = collated(bundle, _unequal(bundle, rows))
+    task = Task(bundle, final, raw, rows, names_of(inputs), force=force, seconds=seconds, listener=listener)
+    return write(task, trace(model, inputs))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every way to write needs.
+
+    Args:
+        bundle: The original.
+        out: Where the result will stand.
+        raw: Rows to compare on.
+        rows: The same, encoded.
+        names: `(column, array)` of each input.
+        force: Whether what stands at `out` goes.
+        seconds: How long each setting is timed.
+        listener: Hears what is done.
+    """
+
+    bundle: Bundle
+    out: Path
+    raw: Sequence[Mapping[str, Any]]
+    rows: Sequence[Row]
+    names: Sequence[tuple[str, str]]
+    force: bool
+    seconds: float
+    listener: Listener
+
+    @property
+    def targets(self) -> list[str]:
+        """Names in order."""
+        return [target.name for target in self.bundle.schema.targets]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the original's weights and all else."""
+        files = self.bundle.manifest.files.values() if self.bundle.manifest is not None else ()
+        return sum(int(entry["bytes"]) for entry in files)
+
+    def checked(self, candidate: Backend) -> Parity:
+        """The parity of a candidate that passed.
+
+        Raises:
+            GateNotMet: It did not.
+        """
+        self.listener(Event("phase", f"comparing answers on {len(self.rows)} rows", {}))
+        parity = compare(self.bundle, candidate, self.rows)
+        require(parity)
+        return parity
+
+
+def _writer(out: Path, to: str) -> "Callable[[Task, Any], Exported]":
+    ways = {
+        ("onnx", ""): write_bundle,
+        ("onnx", ".onnx"): write_onnx,
+        ("torch", ".pt2"): write_program,
+    }
+    ending = out.suffix if out.suffix in (".onnx", ".pt2") else ""
+    if (to, ending) not in ways:
+        raise UsageError(
+            f"--to {to} cannot be written to {out}",
+            "--to onnx writes a folder or NAME.onnx, --to torch writes NAME.pt2",
+        )
+    return ways[to, ending]
+
+
+def write_bundle(task: Task, program: Any) -> Exported:
+    """A bundle that holds the graph and answers without PyTorch."""
+    graph, weights = split(to_onnx(program, task.names, task.targets))
+    settings = _settings()
+    build = GRAPH_BACKENDS[BACKEND]
+    backends = {name: build(task.bundle.config, weights, Graph(graph, one)) for name, one in settings.items()}
+    parity = task.checked(next(iter(backends.values())))
+    task.listener(Event("phase", f"timing {', '.join(backends)} and {PYTORCH}", {}))
+    speeds = measure(task.bundle, {PYTORCH: task.bundle.backend, **backends}, task.raw, seconds=task.seconds)
+    chosen = min((speed for speed in speeds if speed.name in settings), key=lambda speed: speed.cost)
+    record = _record(parity) | {
+        "runtime": settings[chosen.name],
+        "chosen": chosen.name,
+        "measured": [speed.to_dict() for speed in speeds],
+    }
+    notes = _notes(task.bundle, parity)
+    try:
+        derived = derive(task.out, task.bundle, Derived(BACKEND, graph, weights, record, notes), force=task.force)
+    except BundleRefused as error:
+        raise GateNotMet(
+            f"the exported bundle was not accepted: {error.what}", "nothing was written", code="parity"
+        ) from error
+    files = derived.manifest.files.values() if derived.manifest is not None else ()
+    after = sum(int(entry["bytes"]) for entry in files)
+    return Exported(task.out, parity, task.size, after, tuple(speeds), settings[chosen.name])
+
+
+def write_onnx(task: Task, program: Any) -> Exported:
+    """The graph alone, its weights inside, for other tools."""
+    model = to_onnx(program, task.names, task.targets)
+    graph, weights = split(model)
+    setting = next(iter(_settings().values()))
+    parity = task.checked(GRAPH_BACKENDS[BACKEND](task.bundle.config, weights, Graph(graph, setting)))
+    facts = {
+        "underlay.parity": parity.to_dict(),
+        "underlay.targets": [target.to_dict() for target in task.bundle.schema.targets],
+        "underlay.bundle": task.bundle.manifest.seal if task.bundle.manifest is not None else "",
+    }
+    for key, value in facts.items():
+        model.metadata_props.add(key=key, value=json.dumps(value, ensure_ascii=False))
+    return _put(task, model.SerializeToString(deterministic=True), parity)
+
+
+def write_program(task: Task, program: Any) -> Exported:
+    """A file of `torch.export`."""
+    data = save_program(program)
+    return _put(task, data, task.checked(ProgramBackend(data, task.names, task.targets)))
+
+
+def _put(task: Task, data: bytes, parity: Parity) -> Exported:
+    write_file(task.out, data)
+    return Exported(task.out, parity, task.size, len(data))
+
+
+def _model(bundle: Bundle) -> Any:
+    if not isinstance(bundle.backend, TorchBackend):
+        raise UsageError(f"{bundle.path} holds a graph already", "export the bundle that `fit` wrote")
+    return bundle.backend.model
+
+
+def _unequal(bundle: Bundle, rows: Sequence[Row]) -> list[Row]:
+    """Rows to trace, from the longest to the shortest."""
+    lengths = [sum(bundle.modalities[name].length(arrays) for name, arrays in row.items()) for row in rows]
+    order = sorted(range(len(rows)), key=lambda row: -lengths[row])
+    return [rows[order[place * (len(rows) - 1) // (TRACED - 1)]] for place in range(TRACED)]
+
+
+def _settings() -> dict[str, dict[str, Any]]:
+    """Ways to run a graph, of which the fastest is kept: memory that is kept, or given back; one core, or all."""
+    threads = {"one thread": 1} if cores() == 1 else {"all threads": 0, "one thread": 1}
+    return {
+        f"ONNX Runtime, {name}{'' if arena else ', no arena'}": {"threads": count, "arena": arena}
+        for name, count in threads.items()
+        for arena in (True, False)
+    }
+
+
+def _record(parity: Parity) -> dict[str, Any]:
+    return {
+        "to": "onnx",
+        "parity": parity.to_dict(),
+        "machine": machine_fingerprint(),
+        "versions": {**versions(), "onnx": installed("onnx"), "onnxscript": installed("onnxscript")},
+    }
+
+
+def _notes(bundle: Bundle, parity: Parity) -> str:
+    seal = bundle.manifest.seal if bundle.manifest is not None else ""
+    return (
+        f"## Exported\n\nAn ONNX graph made from the bundle {seal[:12]}, whose figures are above. "
+        f"On {parity.rows} rows, in batches of which {parity.padding:.0%} was padding, scores differed by up to "
+        f"{parity.difference:.1e} and {parity.decisions} decisions changed.\n"
+    )

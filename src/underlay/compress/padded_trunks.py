@@ -1,0 +1,155 @@
+"""Trunks on padded rows, one a segment: the layers of `models`, under a `Layout` where those have a `Packing`."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from underlay.compress.layout import Layout
+from underlay.compress.recurrence import read_both_ways
+from underlay.models.trunks.conformer import ConformerTrunk
+from underlay.models.trunks.convolution import ConvolutionTrunk
+from underlay.models.trunks.inception import InceptionModule, InceptionTrunk
+from underlay.models.trunks.recurrent import RecurrentLayer, RecurrentTrunk
+from underlay.models.trunks.residual1d import Residual1dTrunk
+from underlay.models.trunks.transformer import Attention, TransformerTrunk, rotate
+
+UNSEEN = -1e9
+"""Score of what may not be looked at: a place that sees nothing gets numbers that nobody reads, where -inf gave NaN."""
+
+
+def laid_out(embedded: Tensor, mask: Tensor | None) -> Layout:
+    """The layout of a batch `[B, L, D]`."""
+    return Layout.of(mask, (embedded.shape[0], embedded.shape[1]))
+
+
+class PaddedAttention(Attention):
+    """Dense attention inside every row of the layout; what is no position is not looked at."""
+
+    def forward(self, hidden: Tensor, packing: Layout, turn: Tensor | None) -> Tensor:  # type: ignore[override]
+        """`[S * T, D]` -> `[S * T, D]`."""
+        qkv = self.qkv(hidden).view(-1, 3, self.heads, self.size)  # [S * T, 3, H, D/H]
+        if turn is not None:
+            qkv = torch.cat((rotate(qkv[:, :2], turn), qkv[:, 2:]), dim=1)
+        rows = qkv.reshape(packing.segments, packing.longest, 3, self.heads, self.size)
+        query, key, value = rows.permute(2, 0, 3, 1, 4)  # [S, H, T, D/H] each
+        scores = (query * self.size**-0.5) @ key.transpose(-1, -2)
+        if packing.filled is not None:
+            scores = scores.masked_fill(~packing.filled[:, None, None, :], UNSEEN)
+        if self.causal:
+            place = torch.arange(packing.longest, device=hidden.device)
+            scores = scores.masked_fill(place > place.unsqueeze(1), UNSEEN)
+        seen = scores.softmax(-1) @ value
+        attended: Tensor = self.out(seen.transpose(1, 2).reshape(packing.count, self.heads * self.size))
+        return attended
+
+
+class PaddedTransformer(TransformerTrunk):
+    """`transformer.v1`."""
+
+    def forward(
+        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
+    ) -> Tensor:
+        """`[B, L, D]` in and out."""
+        layout = laid_out(embedded, mask)
+        turn = self._turn(layout, embedded) if self.ordered else None  # type: ignore[arg-type]
+        hidden = layout.pack(embedded)
+        for layer in self.layers[start:stop]:
+            hidden = layer(hidden, layout, turn)
+        if self.final_norm is not None and (stop is None or stop >= len(self.layers)):
+            hidden = self.final_norm(hidden)
+        return layout.unpack(hidden)
+
+
+class PaddedConformer(ConformerTrunk):
+    """`conformer.v1`."""
+
+    def forward(
+        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
+    ) -> Tensor:
+        """`[B, L, D]` in and out."""
+        layout = laid_out(embedded, mask)
+        turn = self._turn(layout, embedded)  # type: ignore[arg-type]
+        hidden = layout.pack(embedded)
+        for layer in self.layers[start:stop]:
+            hidden = layer(hidden, layout, turn)
+        return layout.unpack(hidden)
+
+
+class PaddedConvolution(ConvolutionTrunk):
+    """`convolution.v1`."""
+
+    def forward(
+        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
+    ) -> Tensor:
+        """`[B, L, D]` in and out."""
+        layout = laid_out(embedded, mask)
+        hidden = layout.pad(layout.pack(embedded))  # [S, T, D]
+        real = layout.real(embedded.device).unsqueeze(-1)
+        for layer in self.layers[start:stop]:
+            hidden = layer(hidden, real)
+        packed = layout.flatten(hidden)
+        if stop is None or stop >= len(self.layers):
+            packed = self.final_norm(packed)
+        return layout.unpack(packed)
+
+
+class PaddedWindows(nn.Module):
+    """What the trunks that run on channels, `[S, D, T]`, have in common."""
+
+    layers: nn.ModuleList
+
+    def forward(
+        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
+    ) -> Tensor:
+        """`[B, L, D]` in and out."""
+        layout = laid_out(embedded, mask)
+        hidden = layout.pad(layout.pack(embedded)).transpose(1, 2)  # [S, D, T]
+        real = layout.real(embedded.device).unsqueeze(1).to(hidden.dtype)  # [S, 1, T]
+        for layer in self.layers[start:stop]:
+            hidden = layer(hidden, real)
+        return layout.unpack(layout.flatten(hidden.transpose(1, 2)))
+
+
+class PaddedInceptionModule(InceptionModule):
+    """The highest of three neighbours without a pooling layer, whose tracing asks for lengths."""
+
+    def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
+        """`[S, D, T]` -> `[S, D, T]`."""
+        narrow = self.bottleneck(hidden)
+        known = F.pad(hidden.masked_fill(real == 0, UNSEEN), (1, 1), value=UNSEEN)
+        highest = torch.maximum(torch.maximum(known[:, :, :-2], known[:, :, 1:-1]), known[:, :, 2:])
+        paths = [window(narrow) for window in self.windows]
+        joined = torch.cat([*paths, self.pooled(highest * real)], dim=1) * real
+        return F.relu(self.norm(joined, real))
+
+
+class PaddedInception(PaddedWindows, InceptionTrunk):  # type: ignore[misc]
+    """`inception.v1`."""
+
+
+class PaddedResidual1d(PaddedWindows, Residual1dTrunk):  # type: ignore[misc]
+    """`residual1d.v1`."""
+
+
+class PaddedRecurrentLayer(RecurrentLayer):
+    """Both directions, residual, norm, on rows with padding."""
+
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]
+        """`[S, T, D]` -> `[S, T, D]`."""
+        normed: Tensor = self.norm(hidden + read_both_ways(self.cell, hidden, lengths))
+        return normed
+
+
+class PaddedRecurrent(RecurrentTrunk):
+    """`recurrent.v1`."""
+
+    def forward(
+        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
+    ) -> Tensor:
+        """`[B, L, D]` in and out."""
+        layout = laid_out(embedded, mask)
+        hidden = layout.pad(layout.pack(embedded))  # [S, T, D]
+        lengths = layout.lengths(embedded.device)
+        for layer in self.layers[start:stop]:
+            hidden = layer(hidden, lengths)
+        return layout.unpack(layout.flatten(hidden))

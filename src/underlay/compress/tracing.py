@@ -1,0 +1,150 @@
+"""A model of ours as a graph of arrays: `torch.export`, and from that ONNX."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from underlay.compress.padded import padded
+from underlay.core import Inputs, MissingExtra, UsageError
+from underlay.models import FusedModel, SignalModel
+
+OPSET = 20
+"""Of ONNX; the first that has Gelu, and read by every ONNX Runtime since 1.17 (2024)."""
+
+
+class ByPosition(nn.Module):
+    """A model whose inputs and outputs stand in a row, as a graph has them.
+
+    Args:
+        model: What computes.
+        names: `(column, array)` of each input.
+    """
+
+    def __init__(self, model: SignalModel | FusedModel, names: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self.model = model
+        self.names = tuple(names)
+
+    def forward(self, *arrays: Tensor) -> tuple[Tensor, ...]:
+        """Logits in the order of the targets."""
+        inputs: dict[str, dict[str, Tensor]] = {}
+        for (column, name), array in zip(self.names, arrays, strict=True):
+            inputs.setdefault(column, {})[name] = array
+        logits = self.model(inputs).logits
+        return tuple(logits[target] for target in self.model.targets)
+
+
+def names_of(inputs: Inputs) -> list[tuple[str, str]]:
+    """`(column, array)` of each array, in order."""
+    return [(column, name) for column, arrays in inputs.items() for name in arrays]
+
+
+def trace(model: SignalModel | FusedModel, inputs: Inputs) -> torch.export.ExportedProgram:
+    """The model as a program of tensor operations, for any number of rows and positions.
+
+    Args:
+        model: Of ours; it is not changed.
+        inputs: NumPy arrays of some rows of unequal length.
+
+    Raises:
+        UsageError: `not_exportable`: a part of it decides by the data what it computes.
+    """
+    names = names_of(inputs)
+    arrays = tuple(torch.from_numpy(np.ascontiguousarray(inputs[column][name])) for column, name in names)
+    open_axes = tuple(
+        dict.fromkeys(free_axes(inputs[column], name), torch.export.Dim.DYNAMIC) for column, name in names
+    )
+    try:
+        with _quiet(), torch.no_grad():
+            return torch.export.export(ByPosition(padded(model), names), arrays, dynamic_shapes=(open_axes,))
+    except Exception as error:
+        # What PyTorch raises here is of a dozen classes, none of them public.
+        raise _refused(error) from error
+
+
+def free_axes(arrays: Mapping[str, np.ndarray], name: str) -> list[int]:
+    """Axes of an array that may have any length: rows, and positions where the column has a mask of them.
+
+    >>> free_axes({"ids": np.zeros((2, 5)), "mask": np.zeros((2, 5))}, "ids")
+    [0, 1]
+    >>> free_axes({"pixels": np.zeros((2, 8, 8, 3))}, "pixels")
+    [0]
+    """
+    mask, array = arrays.get("mask"), arrays[name]
+    padded_too = mask is not None and array.ndim > 1 and array.shape[1] == mask.shape[1]
+    return [0, 1] if padded_too else [0]
+
+
+def to_onnx(program: torch.export.ExportedProgram, names: Sequence[tuple[str, str]], targets: Sequence[str]) -> Any:
+    """The program as an `onnx.ModelProto` with all its weights.
+
+    Args:
+        program: What `trace` gave.
+        names: `(column, array)` of each input.
+        targets: In the order of the outputs.
+
+    Raises:
+        MissingExtra: The packages that write ONNX are not installed.
+        UsageError: `not_exportable`: ONNX has no operation for a part of it, or fixed an axis that is to be free.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("writing ONNX", "onnx") from error
+    try:
+        with _quiet():
+            made = torch.onnx.export(
+                program,
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=[f"{column}.{name}" for column, name in names],
+                output_names=[f"{target}.logits" for target in targets],
+            )
+    except Exception as error:
+        raise _refused(error) from error
+    if made is None:
+        raise UsageError("the ONNX exporter of PyTorch gave nothing", "report this", code="not_exportable")
+    model = made.model_proto
+    _name_axes(model.graph)
+    return model
+
+
+def _name_axes(graph: Any) -> None:
+    """Call the free axes what they are, where PyTorch numbers them."""
+    for value in [*graph.input, *graph.output]:
+        column = value.name.rpartition(".")[0]
+        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
+            if dimension.dim_param:
+                dimension.dim_param = "rows" if axis == 0 else f"{column} positions"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Neither the exporter's story nor its warnings, which are for the developers of PyTorch."""
+    level = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def _refused(error: Exception) -> UsageError:
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return UsageError(
+        f"this model cannot be exported: {type(error).__name__}: {first[:200]}",
+        "docs/how-to/export.md lists what can be",
+        code="not_exportable",
+    )
