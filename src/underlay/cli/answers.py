@@ -3,18 +3,24 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from underlay.core import Schema, Target, UsageError
+import pyarrow as pa
+
+from underlay.core import Schema, Target, UsageError, are_span_tags, find_spans
 
 if TYPE_CHECKING:
     from underlay.bundle import Answers
 
 ERROR = "error"
+SPANS, BY_UNIT = "spans", "unit confidence"
+SPAN = pa.struct([("start", pa.int64()), ("stop", pa.int64()), ("kind", pa.string())])
 
 
 def answer_columns(answers: "Answers", schema: Schema, *, scores: bool) -> dict[str, list[Any]]:
     """Give `prediction` and `confidence` of each row and, if asked, one column a label; None in bad rows.
 
-    With several targets each name begins with its target: `stars prediction`.
+    Of a tagging target `prediction` is the list of tags, one a unit; where they mark spans, `spans` lists these; if
+    asked, `unit confidence` is the probability of each tag. With several targets each name begins with its target:
+    `stars prediction`.
 
     Args:
         answers: For some rows.
@@ -30,10 +36,36 @@ def answer_columns(answers: "Answers", schema: Schema, *, scores: bool) -> dict[
         confidence = answers.confidence.get(target.name) if target.labels else None
         if confidence is not None:
             columns[f"{prefix}confidence"] = _without(confidence.tolist(), bad)
-        if scores and target.labels:
+        if target.by_unit:
+            columns |= _unit_columns(answers, target, prefix, scores=scores)
+        elif scores and target.labels:
             for position, label in enumerate(target.labels):
                 columns[f"{prefix}{label}"] = _without(answers.probabilities[target.name][:, position].tolist(), bad)
     return columns
+
+
+def _unit_columns(answers: "Answers", target: Target, prefix: str, *, scores: bool) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    if are_span_tags(target.labels):
+        found[f"{prefix}{SPANS}"] = [
+            None if tags is None else [span._asdict() for span in find_spans(tags)]
+            for tags in answers.predictions[target.name]
+        ]
+    if scores:
+        found[f"{prefix}{BY_UNIT}"] = [
+            [None if value != value else float(value) for value in row.max(-1, initial=0.0)]
+            if answers.predictions[target.name][at] is not None
+            else None
+            for at, row in enumerate(answers.probabilities[target.name])
+        ]
+    return found
+
+
+def list_type(name: str) -> pa.DataType:
+    """What the lists of an answer's column hold: spans, numbers or tags; the same for every chunk of it."""
+    if name.endswith(SPANS):
+        return pa.list_(SPAN)
+    return pa.list_(pa.float64() if name.endswith(BY_UNIT) else pa.string())
 
 
 def errors_of(answers: "Answers", rows: int) -> list[str | None]:
@@ -45,6 +77,8 @@ def cell_of(value: Any, target: Target) -> Any:
     """A prediction as one cell, None for none; several labels are joined as in the training file."""
     if value is None:
         return None
+    if target.by_unit:
+        return list(value)
     if target.task == "multilabel":
         return target.separator.join(value)
     return float(value) if target.task == "regression" else value

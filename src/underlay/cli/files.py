@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from underlay.cli.answers import ERROR, answer_columns, errors_of, require_new
+from underlay.cli.answers import ERROR, answer_columns, errors_of, list_type, require_new
 from underlay.cli.terminal import Terminal
 from underlay.cli.writing import print_table, write_table, writer_of
 from underlay.core import Event, MissingColumn, UsageError
@@ -70,14 +70,22 @@ def _answer(
         for name, values in answer_columns(answers, bundle.schema, scores=scores).items():
             if name not in chunks:
                 require_new([name], table.columns)
-            chunks.setdefault(name, []).append(_compact(values))
+            chunks.setdefault(name, []).append(_compact(name, values))
         errors.append(pa.array(errors_of(answers, rows.num_rows), pa.string()))
         done = min(start + ROWS, len(table))
         terminal(Event("progress", "predicting", {"done": done, "total": len(table)}))
-    return {name: pa.chunked_array(parts) for name, parts in chunks.items()}, pa.chunked_array(errors)
+    return {name: _joined(parts) for name, parts in chunks.items()}, pa.chunked_array(errors)
 
 
-def _compact(values: list[Any]) -> pa.Array:
+def _joined(parts: list[pa.Array]) -> pa.ChunkedArray:
+    """One column; a part in which no row was answered takes the type of the others."""
+    kind = next((part.type for part in parts if part.null_count < len(part)), parts[0].type)
+    return pa.chunked_array([part if part.type == kind else pa.nulls(len(part), kind) for part in parts], kind)
+
+
+def _compact(name: str, values: list[Any]) -> pa.Array:
+    if any(isinstance(value, list) for value in values):
+        return pa.array(values, list_type(name))
     if all(value is None or isinstance(value, float) for value in values):
         return pa.array(values, pa.float64())
     return pa.array(values, pa.string())

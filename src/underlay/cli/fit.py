@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from underlay.cli.options import DATA_HELP, Json, Quiet, Tables, Targets, Texts, input_columns
+from underlay.cli.options import (
+    DATA_HELP,
+    Audios,
+    Images,
+    Json,
+    Quiet,
+    SeriesColumns,
+    Tables,
+    Targets,
+    Texts,
+    WordLists,
+    input_columns,
+)
 from underlay.core import UsageError
 
 if TYPE_CHECKING:
@@ -41,10 +53,11 @@ def fit(
     data: Annotated[str, typer.Argument(help=DATA_HELP, metavar="DATA")] = "",
     target: Targets = None,
     text: Texts = None,
+    words: WordLists = None,
     table: Tables = None,
-    image: Annotated[list[str] | None, typer.Option(help="Column of pictures; repeat for several.")] = None,
-    audio: Annotated[list[str] | None, typer.Option(help="Column of recordings; repeat for several.")] = None,
-    series: Annotated[list[str] | None, typer.Option(help="Column of time series; repeat for several.")] = None,
+    image: Images = None,
+    audio: Audios = None,
+    series: SeriesColumns = None,
     events: Annotated[list[str] | None, typer.Option(help="Event column.", hidden=True)] = None,
     test: Annotated[str | None, typer.Option(help="Measure on this data instead of a part of DATA.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the bundle; NAME-bundle if not given.")] = None,
@@ -75,7 +88,15 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Fine-tune a model on labelled data, measure it, and write it as a bundle."""
-    modalities = {"text": text, "table": table, "image": image, "audio": audio, "series": series, "events": events}
+    modalities = {
+        "text": text,
+        "words": words,
+        "table": table,
+        "image": image,
+        "audio": audio,
+        "series": series,
+        "events": events,
+    }
     flags = {
         "seed": seed,
         "data.target": target,

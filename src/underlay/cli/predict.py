@@ -2,6 +2,7 @@
 
 import os
 import re
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,5 +90,7 @@ def _predict_value(bundle: "Bundle", value: str, *, out: Path | None, scores: bo
 
 def _shown(name: str, cell: object) -> str:
     """The answer and its confidence as they are, all further figures with their names."""
-    text = f"{cell:.4f}" if isinstance(cell, float) else str(cell)
+    if isinstance(cell, list) and all(isinstance(item, str) for item in cell) and name == "prediction":
+        return " ".join(cell)
+    text = f"{cell:.4f}" if isinstance(cell, float) else dumps(cell) if isinstance(cell, list) else str(cell)
     return text if name in ("prediction", "confidence") else f"{name}={text}"

@@ -82,7 +82,7 @@ def _delimited(delimiter: str) -> Writer:
         rows = csv.writer(text, delimiter=delimiter, lineterminator="\n")
         rows.writerow(table.column_names)
         for start in range(0, table.num_rows, SLICE):
-            columns = [map(_readable, column.to_pylist()) for column in table.slice(start, SLICE).columns]
+            columns = [map(_cell, column.to_pylist()) for column in table.slice(start, SLICE).columns]
             rows.writerows(zip(*columns, strict=True))
         text.detach()
 
@@ -102,6 +102,13 @@ def _readable(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _readable(inner) for key, inner in value.items()}
     return value
+
+
+def _cell(value: Any) -> Any:
+    """A value as one cell: a list as JSON, which can be read back."""
+    if isinstance(value, list):
+        return json.dumps(_readable(value), ensure_ascii=False, default=str)
+    return _readable(value)
 
 
 def _parquet(table: pa.Table, sink: IO[bytes]) -> None:

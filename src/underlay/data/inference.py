@@ -9,10 +9,11 @@ from underlay.data.profile import INPUT_NAMES, Profile, profile
 from underlay.data.remaining import EVERY, take_remaining, why_not
 from underlay.data.table import Table
 from underlay.data.tasks import describe_target, infer_target
+from underlay.data.unit_labels import paired_column
 
 TARGET_NAMES = frozenset(
     """label labels target targets class classes category categories sentiment intent intents topic tag tags star
-    stars rating score polarity emotion toxicity spam y 标签 类别 分类 情感 评分""".split()  # noqa: SIM905
+    stars rating score polarity emotion toxicity spam y ner ner_tags pos pos_tags 标签 类别 分类 情感 评分""".split()  # noqa: SIM905
 )
 
 
@@ -41,7 +42,7 @@ def infer_schema(
         table: The training data.
         targets: Columns to predict.
         columns: Input column -> modality; under `*`, that of all other columns of numbers and categories.
-        task: Of all targets: `binary`, `multiclass`, `multilabel` or `regression`.
+        task: Of all targets: `binary`, `multiclass`, `multilabel`, `regression` or `tagging`.
         group: Column whose rows stay in one split.
         time: Column to split by time.
         weight: Column with the importance of a row.
@@ -70,8 +71,12 @@ def infer_schema(
     target_names = tuple(targets) or (_guess_target(table, free),)
     left = {name: found for name, found in free.items() if name not in target_names}
     chosen, notes = take_remaining(table, columns or {}, left)
-    chosen = chosen or _guess_inputs(table, left)
-    found = tuple(infer_target(table, name, task=task) for name in target_names)
+    pairs = {} if task not in (None, "tagging") else _pairs(table, target_names, list(chosen or left))
+    chosen = chosen or dict.fromkeys(pairs.values(), "words") or _guess_inputs(table, left)
+    if pairs or task == "tagging":
+        chosen = {name: "words" if modality == "text" else modality for name, modality in chosen.items()}
+    notes = (*notes, *_pair_notes(pairs, task))
+    found = tuple(infer_target(table, name, task="tagging" if name in pairs else task) for name in target_names)
     schema = Schema(
         tuple(Column(name, modality) for name, modality in chosen.items()),
         found,
@@ -81,6 +86,21 @@ def infer_schema(
         extra=tuple(extra),
     )
     return Inference(schema, (*_notes(table, schema), *notes))
+
+
+def _pairs(table: Table, targets: Sequence[str], inputs: Sequence[str]) -> dict[str, str]:
+    """By target that is a list of labels beside a list of as many words: the column of the words."""
+    found = {name: paired_column(table, name, inputs) for name in targets}
+    return {name: column for name, column in found.items() if column is not None}
+
+
+def _pair_notes(pairs: Mapping[str, str], task: str | None) -> tuple[str, ...]:
+    if task is not None:
+        return ()
+    return tuple(
+        f"{name!r} has one label for each word of {column!r}: tagging (--set data.task=multilabel if it is none)"
+        for name, column in pairs.items()
+    )
 
 
 def _require_distinct_roles(targets: Sequence[str], columns: Mapping[str, str]) -> None:

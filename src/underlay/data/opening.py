@@ -7,6 +7,7 @@ from typing import Any
 from underlay.core import DataError
 from underlay.data.arrays import read_arrays
 from underlay.data.columnar import read_arrow, read_parquet
+from underlay.data.conll import CONLL, read_conll
 from underlay.data.delimited import read_delimited
 from underlay.data.files import kind_of, require_local, require_safe
 from underlay.data.folders import read_folder
@@ -29,9 +30,9 @@ def open_table(source: Any, *, cache: Path | None = None) -> Table:
     """Give the table of a data set, in whatever form it comes.
 
     Args:
-        source: A path to `.csv`, `.tsv`, `.jsonl`, `.parquet`, `.arrow` or `.ts` (also `.gz`, `.zst`), to `.npz`, or to
-            a folder of class folders; `sample:NAME`; `hf:NAME`; a pandas, polars, Arrow or `datasets` table; `(X, y)`
-            lists.
+        source: A path to `.csv`, `.tsv`, `.jsonl`, `.parquet`, `.arrow`, `.conll` or `.ts` (also `.gz`, `.zst`), to
+            `.npz`, or to a folder of class folders; `sample:NAME`; `hf:NAME`; a pandas, polars, Arrow or `datasets`
+            table; `(X, y)` lists.
         cache: Folder that keeps the converted rows of large files for the next run; without it they go to a
             nameless file that vanishes with the process.
 
@@ -81,12 +82,15 @@ def _read_path(path: Path, cache: Path | None) -> Table:
         return read_parquet(path, cache=cache)
     if kind in (".arrow", ".feather"):
         return read_arrow(path)
+    if kind in CONLL:
+        return read_conll(path)
     if kind == ".ts":
         return read_time_series(path, cache=cache)
     raise DataError(
         f"{path.name} is no data file that is read here",
         _HINTS.get(
-            kind, "name it .csv, .tsv, .jsonl, .parquet, .arrow or .ts (also .gz, .zst), or .npz, by what it holds"
+            kind,
+            "name it .csv, .tsv, .jsonl, .parquet, .arrow, .conll or .ts (also .gz, .zst), or .npz, by what it holds",
         ),
         code="file_kind",
     )

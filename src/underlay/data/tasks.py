@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from underlay.core import DataError, LabelMap, Target, UsageError
 from underlay.data.table import Table, label_strings
 from underlay.data.targets import MISSING, label_lists, number
+from underlay.data.unit_labels import label_rows
 
 MOST_LABELS = 10_000
 _SEPARATORS = ("|", ";", ",")
@@ -22,6 +23,8 @@ def infer_target(table: Table, name: str, *, task: str | None = None) -> Target:
         UsageError: The column could be labels or quantities; the message says how to choose.
     """
     column = table.column(name)
+    if task == "tagging":
+        return _tagging(table, name)
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         return _multilabel(table, name, label_lists(column, "|"), "|")
     counts = label_counts(column)
@@ -35,6 +38,22 @@ def infer_target(table: Table, name: str, *, task: str | None = None) -> Target:
     _require_classes(table, name, counts)
     labels = LabelMap.from_values(counts).names
     return Target(name, "binary" if len(labels) == 2 else "multiclass", labels)
+
+
+def _tagging(table: Table, name: str) -> Target:
+    counts = unit_counts(table, name)
+    if not counts:
+        raise DataError(f"no cell of the target {name!r} in {table.name} holds a label", "label some rows")
+    _require_classes(table, name, counts)
+    return Target(name, "tagging", LabelMap.from_values(counts).names)
+
+
+def unit_counts(table: Table, name: str) -> Counter[str]:
+    """How many units carry each label of a column of lists."""
+    counted: Counter[str] = Counter()
+    for names in label_rows(table, name, MISSING):
+        counted.update(label for label in names if label is not None)
+    return counted
 
 
 def label_counts(column: pa.ChunkedArray) -> Counter[str]:
@@ -55,7 +74,7 @@ def describe_target(table: Table, target: Target) -> str:
     kind = f"{len(target.labels)} labels ({target.task})"
     if target.task == "multilabel":
         return f"target: {target.name!r}, {kind}, separated by {target.separator!r}: {_listed(target.labels)}"
-    counts = label_counts(table.column(target.name))
+    counts = unit_counts(table, target.name) if target.by_unit else label_counts(table.column(target.name))
     shown = [f"{name} {counts[name]:,}" for name in target.labels]
     return f"target: {target.name!r}, {kind}: {_listed(shown)}"
 

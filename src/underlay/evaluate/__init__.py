@@ -41,5 +41,7 @@ from underlay.evaluate.selective import RiskCoverage as RiskCoverage
 from underlay.evaluate.selective import risk_coverage as risk_coverage
 from underlay.evaluate.slices import Slice as Slice
 from underlay.evaluate.slices import slices as slices
+from underlay.evaluate.tag_baselines import tag_baselines as tag_baselines
+from underlay.evaluate.tags import counted_kinds as counted_kinds
 from underlay.evaluate.thresholds import choose_threshold as choose_threshold
 from underlay.evaluate.thresholds import choose_thresholds as choose_thresholds

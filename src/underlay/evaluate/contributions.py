@@ -7,7 +7,7 @@ import numpy as np
 
 from underlay.core import Target
 from underlay.evaluate.interval import Interval
-from underlay.evaluate.measure import KEY_METRIC, METRICS, difference, measure
+from underlay.evaluate.measure import METRICS, difference, key_metric, measure
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def contributions(
     >>> [(one.column, round(one.gap.value, 2)) for one in found]
     [('a', 0.33), ('b', 0.0)]
     """
-    key = KEY_METRIC[target.task]
+    key = key_metric(target)
     found = []
     for column, other in without.items():
         figures = measure(target, other, truth, threshold=threshold, seed=seed, resamples=resamples)

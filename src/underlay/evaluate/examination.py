@@ -1,22 +1,28 @@
 """Everything that is measured of one target, as plain data that a report shows and a file keeps."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from underlay.core import Target, stream
+from underlay.core import Target, joined, stream
 from underlay.core.schema import Task
 from underlay.evaluate.baselines import Baseline
 from underlay.evaluate.calibration import Reliability, negative_log_likelihood, reliability, to_probabilities
 from underlay.evaluate.confusion import Confusion, LabelFigures, confusion, label_figures
 from underlay.evaluate.contributions import Contribution
 from underlay.evaluate.interval import Interval
-from underlay.evaluate.measure import KEY_METRIC, decide, difference, known_rows, measure
-from underlay.evaluate.mistakes import Mistake, confident_mistakes
+from underlay.evaluate.measure import decide, difference, key_metric, known_rows, measure
+from underlay.evaluate.mistakes import Mistake, Thumbnail, confident_mistakes
 from underlay.evaluate.selective import RiskCoverage, risk_coverage
 from underlay.evaluate.slices import Slice, slices
+from underlay.evaluate.tags import by_unit, decide_tags, span_figures
+
+MANY_ANSWERS = (
+    "Confusion and calibration are of single units (words); what it costs to leave unsure rows to a person is not "
+    "shown: a row has many answers."
+)
 
 POINTS = 500
 """Dots of a scatter plot: enough to see a shape, few enough for a small file."""
@@ -75,20 +81,22 @@ class Examination:
 
     Args:
         target: The column.
-        task: `binary`, `multiclass`, `multilabel` or `regression`.
+        task: One of `core.schema.TASKS`.
         labels: In their order; empty for regression.
         count: Rows measured.
         key: The metric to name first.
         metrics: All of them, with intervals.
         opponents: The baselines.
-        figures: By label.
-        confusion: None for multilabel and regression.
-        calibration: None for regression, and where no logits were given.
-        coverage: None for multilabel and regression.
+        figures: By label; for tagging by kind of span.
+        confusion: None for multilabel and regression; for tagging of units.
+        calibration: None for regression, and where no logits were given; for tagging of units.
+        coverage: None for multilabel, regression and tagging.
         slices: The key metric on parts of the rows.
         mistakes: The surest first.
         scatter: Regression only.
         contributions: What each of several inputs is worth, the dearest first.
+        counted: What confusion and calibration count: `row`, or `unit` for tagging.
+        notes: What was left out or counted otherwise, and why, one sentence each.
     """
 
     target: str
@@ -106,6 +114,8 @@ class Examination:
     mistakes: tuple[Mistake, ...] = field(default=())
     scatter: Scatter | None = None
     contributions: tuple[Contribution, ...] = ()
+    counted: str = "row"
+    notes: tuple[str, ...] = ()
 
 
 def examine(
@@ -120,6 +130,7 @@ def examine(
     opponents: Sequence[Baseline] = (),
     columns: Mapping[str, Sequence[Any]] | None = None,
     places: Callable[[int], str] | None = None,
+    thumbnails: Mapping[str, Thumbnail] | None = None,
     seed: int = 0,
     resamples: int = 1000,
 ) -> Examination:
@@ -136,43 +147,64 @@ def examine(
         opponents: What `baselines` gave for the same rows.
         columns: What to slice by, one value a row.
         places: Row -> where a person finds it.
+        thumbnails: By input whose values can be shown, what shows one.
         seed: Of resampling and sampling.
         resamples: Of the intervals.
 
     Raises:
         DataError: Scores and truth do not fit the target or one another.
     """
-    scores, truth = np.asarray(scores, dtype=np.float64), np.asarray(truth)
+    if not target.by_unit:
+        scores, truth = np.asarray(scores, dtype=np.float64), np.asarray(truth)
     metrics = measure(target, scores, truth, threshold=threshold, seed=seed, resamples=resamples)
     known = known_rows(target, truth)
     if not known.any():
-        return Examination(target.name, target.task, target.labels, 0, KEY_METRIC[target.task], {})
-    answers = _Answers(target, scores[known], truth[known], threshold)
+        return Examination(target.name, target.task, target.labels, 0, key_metric(target), {})
+    if target.by_unit:
+        answers = _units(target, scores[known], truth[known])
+        logits = None if logits is None else _logits_of_units(logits[known], truth[known])
+        figures = span_figures(target, scores[known], truth[known])
+    else:
+        answers = _Answers(target, scores[known], truth[known], threshold)
+        logits = None if logits is None else np.asarray(logits)[known]
+        figures = () if target.task == "regression" else label_figures(target, answers.predictions, answers.truth)
     return Examination(
         target=target.name,
         task=target.task,
         labels=target.labels,
         count=int(known.sum()),
-        key=KEY_METRIC[target.task],
+        key=key_metric(target),
         metrics=metrics,
         opponents=tuple(
             Opponent(
                 other.name,
                 other.metrics,
                 other.seconds,
-                _gap(answers, other.scores[known], seed=seed, resamples=resamples),
+                difference(
+                    target,
+                    scores[known],
+                    other.scores[known],
+                    truth[known],
+                    threshold=threshold,
+                    seed=seed,
+                    resamples=resamples,
+                ),
             )
             for other in opponents
         ),
-        figures=() if target.task == "regression" else label_figures(target, answers.predictions, answers.truth),
+        figures=figures,
         confusion=confusion(target, answers.predictions, answers.truth) if answers.single else None,
-        calibration=None if logits is None else _calibration(answers, np.asarray(logits)[known], temperature),
-        coverage=risk_coverage(answers.confidence, answers.right) if answers.single else None,
+        calibration=None if logits is None else _calibration(answers, logits, temperature),
+        coverage=risk_coverage(answers.confidence, answers.right) if answers.single and not target.by_unit else None,
         slices=slices(
             target, scores, truth, columns=columns or {}, threshold=threshold, seed=seed, resamples=resamples
         ),
-        mistakes=confident_mistakes(target, scores, truth, values=values, places=places, threshold=threshold),
+        mistakes=confident_mistakes(
+            target, scores, truth, values=values, places=places, threshold=threshold, thumbnails=thumbnails
+        ),
         scatter=_scatter(answers, seed) if target.task == "regression" else None,
+        counted="unit" if target.by_unit else "row",
+        notes=_notes(scores[known], truth[known]) if target.by_unit else (),
     )
 
 
@@ -196,16 +228,26 @@ class _Answers:
         return np.asarray(np.where(self.predictions == 1, scores, 1 - scores))
 
 
-def _gap(answers: _Answers, other: np.ndarray, *, seed: int, resamples: int) -> Interval:
-    return difference(
-        answers.target,
-        answers.scores,
-        other,
-        answers.truth,
-        threshold=answers.threshold,
-        seed=seed,
-        resamples=resamples,
-    )
+def _units(target: Target, scores: np.ndarray, truth: np.ndarray) -> _Answers:
+    """The units of all rows, each an answer of one label."""
+    units = by_unit(scores, truth, decide_tags(target, scores))
+    return _Answers(replace(target, task="multiclass"), units.scores, units.truth, None)
+
+
+def _logits_of_units(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    flat, known = joined(logits), joined(truth)
+    return np.asarray(flat[(known >= 0) & np.isfinite(flat).all(-1)])
+
+
+def _notes(scores: np.ndarray, truth: np.ndarray) -> tuple[str, ...]:
+    found = [MANY_ANSWERS]
+    cut = int((~np.isfinite(joined(scores)).all(-1) & (joined(truth) >= 0)).sum())
+    if cut:
+        found.append(
+            f"{cut:,} labelled units stood beyond model.max_length and were not read; they count as answered outside "
+            "every span."
+        )
+    return tuple(found)
 
 
 def _calibration(answers: _Answers, logits: np.ndarray, temperature: float) -> Calibration | None:

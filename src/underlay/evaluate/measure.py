@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from underlay.core import DataError, Target
+from underlay.core import DataError, Target, are_span_tags
 from underlay.core.schema import Task
 from underlay.evaluate.classification import many_labels, single_label
 from underlay.evaluate.interval import Interval, Statistic, intervals, percentile_interval, resampled_sums
 from underlay.evaluate.regression import numbers
+from underlay.evaluate.tags import check_tags, decide_tags, tag_statistics
 
 UNLABELLED = -100
 
@@ -33,6 +34,11 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "accuracy": Metric("Accuracy", True, True, "share of rows answered rightly"),
+    "f1": Metric("F1", True, True, "of spans: both ends and the kind right"),
+    "precision": Metric("Precision", True, True, "of the spans said, how many are"),
+    "recall": Metric("Recall", True, True, "of the spans there are, how many were said"),
+    "token_accuracy": Metric("Token accuracy", True, True, "share of words tagged rightly; most lie outside"),
+    "exact_match": Metric("Exact match", True, True, "share of rows without a mistake"),
     "subset_accuracy": Metric("Subset accuracy", True, True, "share of rows with exactly the right labels"),
     "macro_f1": Metric("Macro F1", True, True, "F1 averaged over labels, rare ones count as much"),
     "micro_f1": Metric("Micro F1", True, True, "F1 of all decisions together; one label a row: the accuracy"),
@@ -53,7 +59,19 @@ KEY_METRIC: dict[Task, str] = {
     "multiclass": "accuracy",
     "multilabel": "micro_f1",
     "regression": "mae",
+    "tagging": "f1",
+    "next-item": "accuracy",
 }
+
+
+def key_metric(target: Target) -> str:
+    """The metric to name first: of tags that mark no spans, their accuracy.
+
+    >>> key_metric(Target("tags", "tagging", ("NOUN", "VERB"))), key_metric(Target("tags", "tagging", ("B-a", "O")))
+    ('token_accuracy', 'f1')
+    """
+    plain = target.by_unit and not are_span_tags(target.labels)
+    return "token_accuracy" if plain else KEY_METRIC[target.task]
 
 
 def measure(
@@ -69,8 +87,9 @@ def measure(
 
     Args:
         target: What was predicted.
-        scores: Probabilities `[N, K]`, or predicted numbers `[N]` for regression.
-        truth: Label indices `[N]`, `[N, K]` of 0 and 1, or numbers `[N]`; rows of -100 or NaN are set aside.
+        scores: Probabilities `[N, K]`, or predicted numbers `[N]` for regression; for tagging an array a row `[U, K]`.
+        truth: Label indices `[N]`, `[N, K]` of 0 and 1, or numbers `[N]`; rows of -100 or NaN are set aside. For
+            tagging an array of label indices a row, `[U]`.
         threshold: Of the second label (binary), or one a label (multilabel, .5 by default); None: the likeliest.
         seed: Of the resampling.
         resamples: How many.
@@ -99,6 +118,8 @@ def statistics(
         return {}
     if target.task == "regression":
         return numbers(scores, truth)
+    if target.by_unit:
+        return tag_statistics(target, scores, truth)
     predictions = decide(target, scores, threshold=threshold)
     if target.task == "multilabel":
         return many_labels(scores, truth, predictions)
@@ -106,9 +127,11 @@ def statistics(
 
 
 def decide(target: Target, scores: np.ndarray, *, threshold: float | Sequence[float] | None = None) -> np.ndarray:
-    """Predictions from scores: label indices `[N]`, 0 and 1 `[N, K]` for multilabel, the numbers for regression."""
+    """Predictions from scores: indices `[N]`, of tagging an array a row, 0 and 1 `[N, K]` of multilabel, or numbers."""
     if target.task == "regression":
         return np.asarray(scores, dtype=np.float64).reshape(-1)
+    if target.by_unit:
+        return decide_tags(target, scores)
     if target.task == "multilabel":
         return (scores >= (0.5 if threshold is None else np.asarray(threshold))).astype(np.int64)
     if target.task == "binary" and threshold is not None:
@@ -122,6 +145,10 @@ def labelled(target: Target, scores: np.ndarray, truth: np.ndarray) -> tuple[np.
     Raises:
         DataError: The shapes do not fit, or scores are not finite.
     """
+    if target.by_unit:
+        known = known_rows(target, truth)
+        check_tags(target, scores[known], truth[known])
+        return scores[known], truth[known]
     scores, truth = np.asarray(scores, dtype=np.float64), np.asarray(truth)
     if target.task == "regression":
         scores = scores.reshape(-1)
@@ -142,6 +169,8 @@ def known_rows(target: Target, truth: np.ndarray) -> np.ndarray:
     """Which rows have a truth, `[N]` of bool."""
     if target.task == "regression":
         return np.asarray(np.isfinite(truth))
+    if target.by_unit:
+        return np.array([bool((row >= 0).any()) for row in truth], dtype=bool)
     known = truth != UNLABELLED
     return np.asarray(known.all(1) if truth.ndim == 2 else known)
 
@@ -173,7 +202,7 @@ def difference(
         seed: Of the resampling.
         resamples: How many.
     """
-    name = metric or KEY_METRIC[target.task]
+    name = metric or key_metric(target)
     pair = {
         "one": statistics(target, scores, truth, threshold=threshold)[name],
         "other": statistics(target, other, truth, threshold=other_threshold)[name],

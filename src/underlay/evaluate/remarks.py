@@ -25,6 +25,7 @@ def remarks(target: Examination) -> list[str]:
         named = ", ".join(untested[:NAMED]) + (", …" if len(untested) > NAMED else "")
         has = "has" if len(untested) == 1 else "have"
         found.append(f"{count(len(untested), 'label')} {has} no test row, so nothing is known of it: {named}.")
+    found += target.notes
     name = in_sentence(metric_of(target.key).title)
     for other in target.opponents[::-1]:
         how = {"level": "not clearly better than", "worse": "worse than"}.get(verdict(target.key, other.gap))

@@ -9,7 +9,7 @@ import numpy as np
 
 from underlay.core import Target
 from underlay.evaluate.interval import Interval, intervals
-from underlay.evaluate.measure import KEY_METRIC, METRICS, known_rows, statistics
+from underlay.evaluate.measure import METRICS, key_metric, known_rows, statistics
 
 MOST = 12
 """Values of a column shown one by one; the rest are one slice."""
@@ -59,7 +59,7 @@ def slices(
         seed: Of the resampling.
         resamples: How many.
     """
-    name = KEY_METRIC[target.task]
+    name = key_metric(target)
     known = known_rows(target, np.asarray(truth))
 
     def figure(rows: np.ndarray) -> Interval:

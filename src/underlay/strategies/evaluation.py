@@ -1,6 +1,6 @@
 """A bundle on labelled data it has not seen: read as training read, answered by the bundle, measured."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from underlay.bundle import Answers, Bundle
 from underlay.core import DataError, MissingColumn, Target
 from underlay.data import Table, encode_targets, gathered_as, open_table
 from underlay.evaluate import DataFacts, Examination, Fact, ReportData, examine
-from underlay.strategies.inputs import scores_of
+from underlay.strategies.inputs import scores_of, thumbnails
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,31 @@ def evaluate(
         truths = {target.name: encode_targets(table, target).values for target in bundle.schema.targets}
         by = {name: table.values(name) for name in slice_by}
         answers = bundle.answer(columns, progress=progress)
+        slipped = _slipped(bundle, answers, truths)
         answered = np.ones(len(table), bool)
-        answered[list(answers.problems)] = False
+        answered[[*answers.problems, *slipped]] = False
         if not answered.any():
             raise DataError(f"{table.name} has no row that can be answered", "is this the right file?")
         examined = tuple(
             _examine(bundle, target, answers, truths[target.name], table, columns, by, answered, resamples)
             for target in bundle.schema.targets
         )
-        problems = tuple((table.place(row), problem.message) for row, problem in sorted(answers.problems.items()))
+        told = {row: problem.message for row, problem in answers.problems.items()} | slipped
+        problems = tuple((table.place(row), message) for row, message in sorted(told.items()))
         unlabelled = max(int(answered.sum()) - one.count for one in examined)
         return Evaluation(examined, len(table), problems, unlabelled)
+
+
+def _slipped(bundle: Bundle, answers: Answers, truths: Mapping[str, np.ndarray]) -> dict[int, str]:
+    """Rows with another number of labels than of units."""
+    found = {}
+    for target in bundle.schema.targets:
+        if not target.by_unit:
+            continue
+        for row, (said, known) in enumerate(zip(answers.logits[target.name], truths[target.name], strict=True)):
+            if row not in answers.problems and len(known) not in (0, len(said)):
+                found[row] = f"{len(said)} units and {len(known)} labels in {target.name!r}; give one label a unit"
+    return found
 
 
 def report_on(bundle: Bundle, source: Any, *, slice_by: Sequence[str] = ()) -> ReportData:
@@ -129,6 +143,7 @@ def _examine(
         threshold=list(rule.thresholds) or None,
         columns={name: [values[row] for row in rows] for name, values in by.items()},
         places=lambda row: table.place(int(rows[row])),
+        thumbnails=thumbnails(bundle.modalities),
         resamples=resamples,
     )
 

@@ -15,6 +15,7 @@ from underlay.bundle.machine import installed
 from underlay.core import Modality, Target, joined
 from underlay.core.durable import write_file
 from underlay.evaluate import (
+    Baseline,
     DataFacts,
     Examination,
     Fact,
@@ -25,13 +26,15 @@ from underlay.evaluate import (
     SideBySide,
     baselines,
     choose_thresholds,
+    counted_kinds,
     examine,
     fit_temperature,
     render_report,
+    tag_baselines,
 )
 from underlay.strategies.assembly import Assembly
 from underlay.strategies.checks import Checked
-from underlay.strategies.inputs import lengths, scores_of, with_contributions
+from underlay.strategies.inputs import lengths, scores_of, thumbnails, with_contributions
 from underlay.strategies.learn import Learned
 from underlay.strategies.listening import Say
 from underlay.strategies.prepare import Prepared
@@ -153,6 +156,7 @@ def _contents(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]) 
                 "name": measured.assembly.name,
                 "digest": measured.assembly.digest,
                 "credit": measured.assembly.credit,
+                **({"why": dict(measured.assembly.reasons)} if measured.assembly.reasons else {}),
             },
             "history": measured.learned.state.progress.history,
             "best_step": measured.learned.state.progress.best_step,
@@ -187,7 +191,6 @@ def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
     names = [column.name for column in schema.columns]
     columns = {name: data.values("test", name) for name in names}
     learned = {name: data.values("train", name) for name in names}
-    classical, features = _classical([measured.modalities[name] for name in names])
     answers = bundle.answer(columns)
     by = lengths(measured.modalities, columns)
     leaked = measured.checked.leaked
@@ -203,23 +206,40 @@ def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
             logits=None if target.task == "regression" else answers.logits[target.name],
             temperature=bundle.rules[target.name].temperature,
             threshold=list(bundle.rules[target.name].thresholds) or None,
-            opponents=baselines(
-                target,
-                _rows(learned),
-                data.truth("train", target.name),
-                _rows(columns),
-                data.truth("test", target.name),
-                classical=classical,
-                features=features,
-                seed=measured.recipe.seed,
-            ),
+            opponents=_opponents(measured, target, learned, columns),
             columns=by,
             places=lambda row: data.tests_on.place(int(data.splits.test[row])),
+            thumbnails=thumbnails(measured.modalities),
             seed=measured.recipe.seed,
         )
         for target in schema.targets
     ]
     return with_contributions(examined, bundle, columns, answers, data, seed=measured.recipe.seed)
+
+
+def _opponents(
+    measured: Measured, target: Target, learned: Mapping[str, list[Any]], asked: Mapping[str, list[Any]]
+) -> tuple[Baseline, ...]:
+    """The baselines of one target: of units by their names, else of rows by classical features."""
+    truths = [measured.data.truth(part, target.name) for part in ("train", "test")]
+    seed = measured.recipe.seed
+    if target.by_unit:
+        name, modality = next(iter(measured.modalities.items()))
+        seen, tested = (
+            [[part.text for part in modality.parts(one)] for one in rows[name]] for rows in (learned, asked)
+        )
+        return tag_baselines(target, seen, truths[0], tested, truths[1], seed=seed)
+    classical, features = _classical([measured.modalities[name] for name in asked])
+    return baselines(
+        target,
+        _rows(learned),
+        truths[0],
+        _rows(asked),
+        truths[1],
+        classical=classical,
+        features=features,
+        seed=seed,
+    )
 
 
 def _rows(columns: Mapping[str, list[Any]]) -> list[Any]:
@@ -260,6 +280,7 @@ def _report(measured: Measured, examined: tuple[Examination, ...], run: RunFolde
                 "Weights",
                 (
                     Fact("trunk", measured.assembly.name),
+                    *(Fact(f"why, of {kind}", why) for kind, why in measured.assembly.reasons.items()),
                     Fact("digest", measured.assembly.digest or "none: from scratch"),
                     Fact("credit", measured.assembly.credit or "none"),
                 ),
@@ -290,6 +311,8 @@ def _learning(measured: Measured) -> Learning:
 
 
 def _label_counts(data: Prepared, target: Target) -> dict[str, int]:
+    if target.by_unit:
+        return counted_kinds(target, data.truth("train", target.name))
     truth = joined(data.truth("train", target.name))
     if truth.ndim == 2:
         return {name: int((truth[:, index] == 1).sum()) for index, name in enumerate(target.labels)}

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from underlay.cli.options import Data, Json, Quiet, Tables, Targets, Texts, input_columns
+from underlay.cli.options import (
+    Audios,
+    Data,
+    Images,
+    Json,
+    Quiet,
+    SeriesColumns,
+    Tables,
+    Targets,
+    Texts,
+    WordLists,
+    input_columns,
+)
 from underlay.core import DataError
 
 
@@ -15,13 +27,20 @@ def check(
     data: Data,
     target: Targets = None,
     text: Texts = None,
+    words: WordLists = None,
     table: Tables = None,
+    image: Images = None,
+    audio: Audios = None,
+    series: SeriesColumns = None,
     test: Annotated[str | None, typer.Option(metavar="DATA", help="Test data to look for leakage into.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 on a warning too.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what the columns are taken for, and list what `underlay fit` would: duplicates, leakage, doubtful labels."""
+    """Say what the columns are taken for, and list what `underlay fit` would.
+
+    Values that cannot be read or hold nothing, sizes, duplicates, leakage, rare and doubtful labels.
+    """
     from dataclasses import asdict
 
     from underlay.cli.streams import put_json, results
@@ -31,14 +50,20 @@ def check(
     from underlay.strategies.assembly import assemble
     from underlay.strategies.checks import check_data
     from underlay.strategies.listening import Say
+    from underlay.strategies.suited import suited
 
-    columns = input_columns({"text": text, "table": table}) or None
+    columns = (
+        input_columns({"text": text, "words": words, "table": table, "image": image, "audio": audio, "series": series})
+        or None
+    )
     wanted = {"data.target": target, "data.columns": columns}
     recipe = Recipe.load(overrides=[f"{key}={to_json.dumps(value)}" for key, value in wanted.items()])
     with Terminal(quiet=quiet) as terminal, tempfile.TemporaryDirectory(prefix="underlay-") as cache:
         say = Say(terminal)
         prepared = prepare.read(data, recipe, test=test, cache=Path(cache), say=say)
-        modalities = prepare.fit_modalities(prepared, assemble(recipe, prepared.schema), recipe, say=say)
+        modalities = prepare.fit_modalities(
+            prepared, assemble(recipe, prepared.schema, suited(prepared, recipe, say=say)), recipe, say=say
+        )
         prepared, *rows = prepare.encode(prepared, modalities, cache=Path(cache), say=say)
         lines = check_data(prepared, modalities, rows[0], recipe, say=Say(None)).lines
     if json:
