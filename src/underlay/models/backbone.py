@@ -1,7 +1,7 @@
 """A trunk to start from: its shape, its tokenizer, and how its weights enter a model."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from underlay.models.registries import STEMS
 
 NAMINGS: Mapping[str, Naming] = {**FAMILIES, "efficientnet": EFFICIENTNET}
 """By the family of a checkpoint."""
+
+PREPARATION = "preprocessor_config.json"
+"""How a checkpoint's own library prepares pictures and recordings."""
 
 _CONFIG_BYTES = 1 << 20
 """A config.json larger than this is none."""
@@ -73,6 +76,7 @@ class Backbone:
         model.trained = frozenset(column for column in model.columns if isinstance(model.stem(column), kinds))
         trunk_names = {name for name, _ in model.trunk.named_parameters()}
         parameters = dict(model.named_parameters())
+        _require_all([*trunk_names, *(name for one in stems for name, _ in model.stems[one].named_parameters())], tensors)
         with torch.no_grad():
             for name, tensor in tensors.items():
                 for place in [f"trunk.{name}"] if name in trunk_names else [f"stems.{stem}.{name}" for stem in stems]:
@@ -109,7 +113,8 @@ def open_checkpoint(
         )
     stem, trunk, limit = family.describe(settings)
     for file, refine in family.refined.items():
-        stem |= refine(_settings(files[file])) if file in files else {}
+        stem = {**(stem or {}), **refine(_settings(files[file]))} if file in files else stem
+    prepared = _settings(files[PREPARATION]) if PREPARATION in files and family.reads is not None else {}
     return Backbone(
         name=name,
         trunk={**trunk, **changes},
@@ -121,7 +126,7 @@ def open_checkpoint(
         weights=files["model.safetensors"],
         family=kind,
         pooling=family.pooling or ("last" if trunk.get("causal") else "mean"),
-        suggests=family.suggests(stem),
+        suggests=family.suggests(stem or {}) if family.reads is None else family.reads(stem, prepared),
     )
 
 
@@ -153,6 +158,20 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
                 f"{path}: {name} holds NaN or infinite values", "fetch it again", code="weights_nan"
             )
     return tensors
+
+
+def _require_all(names: Iterable[str], tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that leave a parameter of the trunk, or of a stem that was trained with it, as it was.
+
+    Raises:
+        CheckpointRefused: One is left.
+    """
+    if missing := sorted(set(names) - set(tensors)):
+        raise CheckpointRefused(
+            f"the weights do not fit config.json: nothing gives {missing[:5]}",
+            "take config.json and model.safetensors from one checkpoint",
+            code="weights_names",
+        )
 
 
 def _copy(parameter: Tensor, tensor: Tensor, place: str) -> None:

@@ -31,14 +31,18 @@ class EfficientNetNaming:
 EFFICIENTNET = EfficientNetNaming()
 
 
-def folded_weight(weight: Tensor, gain: Tensor, _bias: Tensor, _mean: Tensor, variance: Tensor) -> Tensor:
+def folded_weight(
+    weight: Tensor, gain: Tensor, _bias: Tensor, _mean: Tensor, variance: Tensor, *, eps: float = NORM_EPS
+) -> Tensor:
     """A convolution's weight `[K, C, H, W]` that does what convolution and norm did."""
-    return weight * (gain / torch.sqrt(variance + NORM_EPS)).reshape(-1, 1, 1, 1)
+    return weight * (gain / torch.sqrt(variance + eps)).reshape(-1, 1, 1, 1)
 
 
-def folded_bias(_weight: Tensor, gain: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+def folded_bias(
+    _weight: Tensor, gain: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, *, eps: float = NORM_EPS
+) -> Tensor:
     """The bias `[K]` that goes with it."""
-    return bias - mean * gain / torch.sqrt(variance + NORM_EPS)
+    return bias - mean * gain / torch.sqrt(variance + eps)
 
 
 def _sources(stages: list[list[int]]) -> Sources:

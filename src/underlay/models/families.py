@@ -1,11 +1,16 @@
-"""The checkpoint architectures our trunk computes: BERT (and MiniLM), RoBERTa, DistilBERT, GPT-2, ViT."""
+"""The checkpoint architectures that can be read: those our transformer computes, and those of the extra `hf`."""
 
 from collections.abc import Mapping
 
 from torch import Tensor
 
-from underlay.models.family import Family, Sources, same, stack
+from underlay.models.ast import AST
+from underlay.models.family import Family, Sources, moved, same, stack
+from underlay.models.foreign_pictures import CONVNEXT, RESNET
+from underlay.models.foreign_texts import ALBERT, DEBERTA, MODERNBERT
 from underlay.models.vit import VIT
+from underlay.models.wav2vec2 import WAV2VEC2
+from underlay.models.whisper import WHISPER
 
 
 def turned(tensor: Tensor) -> Tensor:
@@ -102,6 +107,18 @@ BERT = Family(
     skipped=("pooler.", "cls.", "classifier.", "qa_outputs.", "embeddings.position_ids", "embeddings.token_type_ids"),
     sources=_bert,
 )
+ELECTRA = Family(
+    prefix="electra.",
+    read={**_BERT_KEYS, "embedding_size": "narrow"},
+    default=_BERT_DEFAULTS,
+    fixed=_BERT_FIXED,
+    trunk={"norm": "post"},
+    normed_stem=True,
+    skipped=("classifier.", "qa_outputs.", "discriminator_predictions.", "generator_", "embeddings.position_ids"),
+    sources=_bert,
+    located=lambda _trunk, names: moved(names, {"embeddings_project.": "project."}),
+    harmless=frozenset({"summary_last_dropout"}),
+)
 ROBERTA = Family(
     prefix="roberta.",
     read=_BERT_KEYS,
@@ -175,6 +192,15 @@ FAMILIES: Mapping[str, Family] = {
     "xlm-roberta": ROBERTA,
     "distilbert": DISTILBERT,
     "gpt2": GPT2,
+    "electra": ELECTRA,
     "vit": VIT,
+    "audio-spectrogram-transformer": AST,
+    "wav2vec2": WAV2VEC2,
+    "whisper": WHISPER,
+    "deberta-v2": DEBERTA,
+    "albert": ALBERT,
+    "modernbert": MODERNBERT,
+    "resnet": RESNET,
+    "convnext": CONVNEXT,
 }
 """By `model_type` in config.json."""

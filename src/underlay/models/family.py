@@ -4,7 +4,7 @@ Settings are read by allow-listed keys; a key that could change the computation 
 and no setting ever names code.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -53,6 +53,24 @@ def same(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def moved(names: Iterable[str], beginnings: Mapping[str, str]) -> Sources:
+    """Tensors that keep the end of their name.
+
+    Args:
+        names: In the file.
+        beginnings: Theirs -> ours.
+
+    >>> list(moved(["encoder.a.weight", "pooler.b"], {"encoder.": ""}))
+    ['a.weight']
+    """
+    return {
+        ours + name[len(theirs) :]: ([name], same)
+        for name in names
+        for theirs, ours in beginnings.items()
+        if name.startswith(theirs)
+    }
+
+
 def stack(*parts: Tensor) -> Tensor:
     """Query, key and value one under the other."""
     return torch.cat(parts)
@@ -77,9 +95,10 @@ class Family:
         refined: Files that need not be there, each with what gives further arguments of the stem out of it.
         suggests: Options of modalities that suit the stem; see `Backbone`.
         pooling: Where neither the mean nor, of a causal trunk, the last position suits it.
+        outer: Before `prefix`, where the checkpoint holds more than the encoder.
         harmless: Further keys that do not change what the encoder computes.
         shape: From our words for the settings, and the settings: the trunk's arguments; None: of our transformer.
-        moved: Beginnings of their names and what stands for them in ours, for trunks that keep their layers' names.
+        located: From the trunk's arguments and the names in the file: where further tensors come from.
         reads: From the stem and what `preprocessor_config.json` says, empty where there is none: how values are read,
             in place of `suggests`.
     """
@@ -98,9 +117,10 @@ class Family:
     refined: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = field(default_factory=dict)
     suggests: Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]] = field(default=lambda stem: {})
     pooling: str | None = None
+    outer: str = ""
     harmless: frozenset[str] = frozenset()
     shape: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]] | None = None
-    moved: tuple[tuple[str, str], ...] = ()
+    located: Callable[[Mapping[str, Any], Iterable[str]], Sources] | None = None
     reads: Callable[[Mapping[str, Any] | None, Mapping[str, Any]], Mapping[str, Mapping[str, Any]]] | None = None
 
     def describe(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any], int | None]:
@@ -169,13 +189,11 @@ class Family:
         Raises:
             CheckpointRefused: A tensor is missing, or one is left that nothing here reads.
         """
-        plain = {_modern(name.removeprefix(self.prefix)): tensor for name, tensor in tensors.items()}
+        plain = {_modern(name.removeprefix(self.outer).removeprefix(self.prefix)): tensor for name, tensor in tensors.items()}
         padding = 0 if stem is None else stem.get("padding", 0)
-        sources = self.sources(trunk["depth"], self.first_place(padding)) if "depth" in trunk else self.sources(0, 0)
-        for theirs, ours in self.moved:
-            sources |= {ours + name[len(theirs) :]: ([name], same) for name in plain if name.startswith(theirs)}
-        if narrow_free(stem):
-            sources = {name: source for name, source in sources.items() if not name.startswith("project.")}
+        sources = self.sources(trunk.get("depth", 0), self.first_place(padding))
+        if self.located is not None:
+            sources |= self.located(trunk, plain)
         return taken(plain, sources, skipped=self._is_skipped)
 
     def _is_skipped(self, name: str) -> bool:

@@ -40,7 +40,7 @@ def _fill(module: nn.Module, name: str, parameter: Tensor, generator: torch.Gene
     elif isinstance(module, nn.RNNBase):
         bound = 1 / math.sqrt(module.hidden_size)
         parameter.zero_() if name.startswith("bias") else parameter.uniform_(-bound, bound, generator=generator)
-    elif isinstance(module, OwnParameters):
+    elif isinstance(module, OwnParameters) or getattr(module, "own_parameters", False):
         parameter.normal_(0.0, SPREAD, generator=generator)
     else:
         raise TypeError(f"no rule for the first value of {name!r} in a {type(module).__name__}")

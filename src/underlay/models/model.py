@@ -123,11 +123,13 @@ class SignalModel(nn.Module):
     def layer_of(self, parameter: str) -> int:
         """How high a parameter stands: 0 stem, 1 to `depth` trunk layers, `depth + 1` pooling and heads.
 
-        A stem that starts from nothing below a trained trunk stands with the heads: it has as much to learn.
+        A stem that starts from nothing below a trained trunk stands with the heads: it has as much to learn. What every
+        layer of the trunk reads stands as low as the first: were it to change, frozen layers would not rest.
         """
         room, *path = parameter.split(".")
         if room == "trunk":
-            return int(path[1]) + 1 if path[0] == "layers" else self.depth
+            low = 1 if path[0] in getattr(self.trunk, "below", ()) else self.depth
+            return int(path[1]) + 1 if path[0] == "layers" else low
         if room != "stems":
             return self.depth + 1
         fresh = self.trained is not None and path[0] not in {safe_key(column) for column in self.trained}

@@ -43,7 +43,8 @@ class Trunk(Protocol):
 
     Entries hold their layers in `layers` (an `nn.ModuleList`): freezing, layer-wise learning rates and
     cached activations count them. `ordered` says whether the trunk knows the order of positions by itself;
-    a stem below one that does not adds positions.
+    a stem below one that does not adds positions. A trunk may name in `below` what all its layers read besides what
+    enters them; it learns and rests with the first.
 
     A `spatial` trunk reads one picture a row, its pixels in rows `[B, H * W, channels]`, and gives `positions` places
     of `width`; it is built with the picture's `size`, `[H, W]`. Its rows are never padded. Every other trunk reads what

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from underlay.models.dropout import Dropout
+from underlay.models.linear import Linear
 from underlay.models.registries import STEMS
 
 
@@ -22,7 +23,9 @@ class TextStem(nn.Module):
         width: D.
         positions: Longest segment with learned positions; 0: no positions (the trunk is ordered by itself).
         norm_eps: Added to the variance; None: no normalisation (GPT-2).
-        dropout: After normalisation.
+        narrow: Width of the word vectors, where it is not D; a linear layer after the normalisation widens them (ALBERT,
+            ELECTRA).
+        dropout: At the end.
 
     >>> stem = TextStem(vocabulary=9, padding=0, width=4, positions=6)
     >>> stem({"ids": torch.tensor([[5, 7, 0]]), "mask": torch.tensor([[1, 1, 0]])}).shape
@@ -37,14 +40,17 @@ class TextStem(nn.Module):
         width: int,
         positions: int = 0,
         norm_eps: float | None = 1e-12,
+        narrow: int | None = None,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        inner = width if narrow is None else narrow
         self.width = width
         self.padding = padding
-        self.words = nn.Embedding(vocabulary, width)
-        self.places = nn.Embedding(positions, width) if positions else None
-        self.norm = nn.LayerNorm(width, eps=norm_eps) if norm_eps is not None else None
+        self.words = nn.Embedding(vocabulary, inner)
+        self.places = nn.Embedding(positions, inner) if positions else None
+        self.norm = nn.LayerNorm(inner, eps=norm_eps) if norm_eps is not None else None
+        self.project = None if narrow is None else Linear(inner, width)
         self.dropout = Dropout(dropout)
 
     def forward(self, arrays: Mapping[str, Tensor]) -> Tensor:
@@ -55,6 +61,8 @@ class TextStem(nn.Module):
             embedded = embedded + self._placed(ids.shape[1], mask, self.places)
         if self.norm is not None:
             embedded = self.norm(embedded)
+        if self.project is not None:
+            embedded = self.project(embedded)
         dropped: Tensor = self.dropout(embedded)
         return dropped
 

@@ -1,0 +1,70 @@
+"""Log-mel frames of a fixed length to vectors, as Whisper's encoder begins."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from underlay.models.dropout import Dropout
+from underlay.models.registries import STEMS
+
+
+@STEMS("logmel.v1")
+class LogMelStem(nn.Module):
+    """Two convolutions along time, of which the second halves it, positions, normalisation, dropout.
+
+    Args:
+        mels: M.
+        frames: T, even.
+        width: D.
+        positions: T / 2 learned positions; 0: none (the trunk is ordered by itself).
+        norm_eps: Added to the variance; None: no normalisation (Whisper).
+        dropout: After normalisation.
+
+    Source: Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, ICML 2023, section 2.2.
+
+    >>> import torch
+    >>> LogMelStem(mels=8, frames=40, width=6)({"frames": torch.zeros(2, 40, 8)}).shape
+    torch.Size([2, 20, 6])
+    """
+
+    def __init__(
+        self,
+        *,
+        mels: int,
+        frames: int,
+        width: int,
+        positions: int = 0,
+        norm_eps: float | None = 1e-5,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if frames < 2 or frames % 2 or positions not in (0, frames // 2):
+            raise ValueError(f"{frames} frames must be an even number, and {positions} positions half of it or none")
+        self.mels, self.frames, self.width = mels, frames, width
+        self.first = nn.Conv1d(mels, width, 3, padding=1)
+        self.second = nn.Conv1d(width, width, 3, stride=2, padding=1)
+        self.places = nn.Embedding(positions, width) if positions else None
+        self.norm = nn.LayerNorm(width, eps=norm_eps) if norm_eps is not None else None
+        self.dropout = Dropout(dropout)
+
+    def forward(self, arrays: Mapping[str, Tensor]) -> Tensor:
+        """`frames` `[B, T, M]` to `[B, T / 2, D]`."""
+        frames = arrays["frames"]
+        if tuple(frames.shape[1:]) != (self.frames, self.mels):
+            raise ValueError(f"frames are {list(frames.shape[1:])}; this stem reads {[self.frames, self.mels]}")
+        embedded = F.gelu(self.second(F.gelu(self.first(frames.transpose(1, 2))))).transpose(1, 2)
+        if self.places is not None:
+            embedded = embedded + self.places.weight
+        if self.norm is not None:
+            embedded = self.norm(embedded)
+        dropped: Tensor = self.dropout(embedded)
+        return dropped
+
+    def mask(self, arrays: Mapping[str, Tensor]) -> None:
+        """Nothing is padded: silence is heard."""
+        return
+
+    def size(self, arrays: Mapping[str, Tensor]) -> tuple[int, int]:
+        """`(B, T / 2)`."""
+        return len(arrays["frames"]), self.frames // 2
