@@ -1,0 +1,1 @@
+"""What stands between a bundle and the world that asks it. Imports no PyTorch."""

@@ -1,0 +1,152 @@
+"""Rules for telephones: mainland mobiles by their form, all others with the check of a telephone library."""
+
+from typing import Any
+
+from underlay.core import MissingExtra
+from underlay.serve.redaction.patterns import compiled
+from underlay.serve.redaction.runs import Digits
+from underlay.serve.redaction.view import Found, View, about
+
+REGIONS = ("CN", "US", "GB", "HK", "TW", "AU", "DE", "FR", "IT", "ES", "NL", "JP", "SG", "ZA", "SE", "DK", "NO", "CH", "PL", "BR")
+"""Where a number without a country's code is looked up, in this order, if words say that it is a telephone."""
+
+_WORDS = about(
+    "电话|手机|联系|联系方式|致电|拨打|来电|回电|座机|固话|热线|传真|微信|号码|短信|客服|tel|tel no|telephone|phone|phone number|mobile|mob"
+    "|cell|cellphone|call|calls|called|calling|fax|contact|whatsapp|wechat|sms|text me|dial|reach|reached|reach me|hotline|ring|number is",
+    "订单|订单号|单号|编号|流水|流水号|序列号|批次|快递|运单|物流|金额|价格|总价|合计|余额|版本|货号|工单|时间戳|坐标|条码|股票|代码"
+    "|order|order no|order number|invoice|serial|serial no|sku|isbn|issn|tracking|ref|reference|amount|price|total"
+    "|id|uid|version|batch|ticket|timestamp|part|sn|item|case|zip|account|card|ssn|code|ip|pin|号房",
+)
+_MONEY_BEFORE = compiled(r"(?i)(?:[$¥￥€£#]|rmb|cny|usd|eur|hk\$) ?$")
+_MONEY_AFTER = compiled(r"(?i)^ ?(?:元|块|万|亿|%|rmb|cny|usd|美元|欧元|人民币|kg|km|ms|bytes|次|件|股|吨|秒|字节)")
+_LABEL = compiled(r"(?i)(?:tel|telephone|phone|mobile|mob|cell|fax|call|wechat|whatsapp|m|t|p|ph)$")
+_EXTENSION = compiled(r"(?i)^ ?(?:ext\.?|extension|x|转|分机) ?:? ?[0-9]{1,6}")
+
+_MOBILE_SIZES = frozenset({(11,), (3, 4, 4), (3, 8), (7, 4), (4, 4, 3), (4, 3, 4), (3, 3, 5), (4, 7), (5, 6), (3, 4, 2, 2), (6, 5)})
+_NORTH_AMERICA = frozenset({(3, 3, 4), (3, 7), (1, 3, 3, 4)})
+
+
+def mobile(view: View, reading: Digits) -> Found | None:
+    """A mainland mobile: 1, 3 to 9, and nine more digits, with or without +86."""
+    number, start, prefixed = reading.number, reading.start, False
+    for code in ("0086", "86", ""):
+        if number.startswith(code) and len(number) == 11 + len(code):
+            number, prefixed = number[len(code) :], bool(code)
+            break
+    else:
+        return None
+    if number[0] != "1" or number[1] not in "3456789" or reading.dated:
+        return None
+    sizes = _without(reading.sizes, len(reading.number) - 11)
+    if sizes is None:
+        return None
+    start, plus = _plus(view, start)
+    certainty = 0.8 if sizes in _MOBILE_SIZES or max(sizes) <= 2 else 0.45
+    certainty += 0.3 if plus or prefixed else 0.0
+    certainty += _surroundings(view, reading, start)
+    if any("\n" in gap for gap in reading.gaps) and _is_column(view, reading):
+        certainty -= 0.4
+    return Found("PHONE", "mobile", start, reading.end, certainty, number)
+
+
+def _without(sizes: tuple[int, ...], prefix: int) -> tuple[int, ...] | None:
+    """The sizes of the groups after so many digits; None where a group lies across."""
+    if prefix == 0:
+        return sizes
+    rest = list(sizes)
+    while prefix > 0 and rest and rest[0] <= prefix:
+        prefix -= rest.pop(0)
+    if prefix and rest and len(rest[1:]) <= 2:  # +8613800138000, the code grown onto the number
+        rest[0] -= prefix
+        prefix = 0
+    return tuple(rest) if rest and not prefix else None
+
+
+def landline(view: View, reading: Digits) -> Found | None:
+    """Any other telephone: by its plus, its area code or the words around it, and valid where it would ring."""
+    start, plus = _plus(view, reading.start)
+    regions = _regions(view, reading, plus=plus)
+    if not regions:
+        return None
+    certainty = (0.9 if plus else 0.6) + _surroundings(view, reading, start)
+    if certainty < 0.5 or (reading.dated and not plus):
+        return None
+    number = _valid(view.text[start : reading.end].replace("\n", " "), regions)
+    if number is None:
+        return None
+    extension = _EXTENSION.search(view.after(reading.end))
+    end = reading.end + (extension.end() if extension and not reading.right else 0)
+    if end == reading.end + 0 and view.text[start - 1 : start] == "(" and view.text[end : end + 1] == ")":
+        start, end = start - 1, end + 1
+    return Found("PHONE", "phone", start, end, certainty, number)
+
+
+def _regions(view: View, reading: Digits, *, plus: bool) -> tuple[str, ...]:
+    """Where the number may ring; empty where nothing but its digits speaks for a telephone."""
+    number, sizes = reading.number, reading.sizes
+    if plus or (number.startswith("00") and len(number) > 10 and number[2] != "0"):
+        return ("ZZ",)
+    if "." in reading.gaps and len(sizes) > 2 and number[0] != "0" and len(number) < 10:
+        return ()
+    bracketed = view.text[reading.start - 1 : reading.start] == "("
+    if sizes in _NORTH_AMERICA and (bracketed or len(set(reading.gaps)) == 1 or sizes[0] == 1) and " " not in (
+        reading.gaps if not bracketed else ()
+    ):
+        return ("US",)
+    if number[0] == "0" and len(sizes) in (2, 3) and sizes[0] in (3, 4) and len(number) in (10, 11, 12) and not reading.joined:
+        return ("CN", "GB")
+    if sizes in {(3, 3, 4), (3, 4, 3)} and number[:3] in ("400", "800"):
+        return ("CN",)
+    if len(sizes) > 7 or not (view.leaning(reading.start, reading.end, _WORDS) > 0):
+        return ()
+    return REGIONS
+
+
+def _valid(text: str, regions: tuple[str, ...]) -> str | None:
+    """The number as the library writes it, if it is valid in one of the regions."""
+    try:
+        import phonenumbers
+    except ImportError as error:
+        raise MissingExtra("the check of telephone numbers", "redact") from error
+    if regions == ("ZZ",) and text.startswith("00"):
+        text = "+" + text[2:]
+    for region in regions:
+        number: Any
+        try:
+            number = phonenumbers.parse(text, region)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number):
+            return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return None
+
+
+def _plus(view: View, start: int) -> tuple[int, bool]:
+    """Where the number begins with its plus and bracket, and whether it has a plus."""
+    before = view.text[max(0, start - 2) : start]
+    for opening in ("(+", "+(", "+ ", "+"):
+        if before.endswith(opening):
+            return start - len(opening), True
+    return start, False
+
+
+def _surroundings(view: View, reading: Digits, start: int) -> float:
+    """What the neighbours and the words around add to a number's certainty or take from it."""
+    text, end = view.text, reading.end
+    touching, following = text[start - 1 : start], text[end : end + 1]
+    change = 0.3 * (said := view.leaning(reading.start, end, _WORDS)) - (0.2 if said < 0 else 0.0)
+    if touching.isascii() and (touching.isalnum() or touching == "_") and not _LABEL.search(view.before(start, 9)):
+        change -= 1.0
+    if following.isascii() and (following.isalpha() or following == "_") and not _EXTENSION.search(view.after(end)):
+        change -= 1.0
+    if reading.joined:
+        change -= 0.4
+    if _MONEY_BEFORE.search(view.before(start, 5)) or _MONEY_AFTER.search(view.after(end)):
+        change -= 0.6
+    return change
+
+
+def _is_column(view: View, reading: Digits) -> bool:
+    """Whether the number is made of lines that hold nothing but digits, as in a table."""
+    line = view.text[max(0, reading.start - 1) : reading.start]
+    return line in ("", "\n") and view.text[reading.end : reading.end + 1] in ("", "\n")

@@ -1,0 +1,89 @@
+"""Numbers as people write them: groups of digits with separators, and every way to read some of them as one number."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from underlay.serve.redaction.patterns import compiled
+from underlay.serve.redaction.view import View
+
+LONGEST = 19
+"""Digits of the longest number that is looked for, a bank card's."""
+
+SHORTEST = 7
+"""Digits of the shortest, a local telephone's."""
+
+_RUN = compiled(r"[0-9]+(?:[ \-./()_\n]{1,3}[0-9]+)*")
+_GROUP = compiled(r"[0-9]+")
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Whole groups of one run that are read as one number.
+
+    Args:
+        start: Of its first digit.
+        end: After its last digit.
+        number: Its digits alone.
+        sizes: Digits in each group.
+        gaps: The separators between the groups.
+        left: The separator before, empty where the run begins.
+        right: The separator after, empty where the run ends.
+    """
+
+    start: int
+    end: int
+    number: str
+    sizes: tuple[int, ...]
+    gaps: tuple[str, ...]
+    left: str
+    right: str
+
+    @property
+    def joined(self) -> bool:
+        """Whether a separator without a blank ties it to digits before or after it."""
+        return any(gap and not gap.isspace() and gap.strip() == gap and gap not in "()" for gap in (self.left, self.right))
+
+    @property
+    def dated(self) -> bool:
+        """Whether it begins with a year, a month and a day."""
+        return len(self.sizes) > 2 and _is_date(self.number, self.sizes)
+
+
+def digits(view: View) -> Iterator[Digits]:
+    """Every reading of `SHORTEST` to `LONGEST` digits; for a run of n groups at most 19 n of them."""
+    for run in view.matches(_RUN):
+        text = run.group()
+        if len(text) < SHORTEST:
+            continue
+        groups = [(run.start() + group.start(), run.start() + group.end()) for group in _GROUP.finditer(text)]
+        yield from _readings(view, groups)
+
+
+def _readings(view: View, groups: list[tuple[int, int]]) -> Iterator[Digits]:
+    text = view.text
+    for first, (start, _) in enumerate(groups):
+        if first % 64 == 0:
+            view.tick()
+        total = 0
+        for last in range(first, len(groups)):
+            total += groups[last][1] - groups[last][0]
+            if total > LONGEST:
+                break
+            if total < SHORTEST:
+                continue
+            inner = groups[first : last + 1]
+            yield Digits(
+                start=start,
+                end=inner[-1][1],
+                number="".join(text[begin:end] for begin, end in inner),
+                sizes=tuple(end - begin for begin, end in inner),
+                gaps=tuple(text[one[1] : two[0]] for one, two in zip(inner, inner[1:], strict=False)),
+                left=text[groups[first - 1][1] : start] if first else "",
+                right=text[inner[-1][1] : groups[last + 1][0]] if last + 1 < len(groups) else "",
+            )
+
+
+def _is_date(number: str, sizes: tuple[int, ...]) -> bool:
+    year = sizes[0] == 4 and number[:2] in ("19", "20")
+    month, day = number[4 : 4 + sizes[1]], number[4 + sizes[1] : 4 + sizes[1] + sizes[2]]
+    return year and max(sizes[1:3]) <= 2 and 1 <= int(month) <= 12 and 1 <= int(day) <= 31
