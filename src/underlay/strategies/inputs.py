@@ -1,13 +1,13 @@
-"""What is said of the inputs on test rows: how long they are, and what each of them contributes."""
+"""What is said of the inputs on test rows: how long they are, what they look like, what each of them contributes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from underlay.bundle import Answers, Bundle
-from underlay.core import Modality, Target, stream
+from underlay.core import Modality, PicturedModality, Target, stream
 from underlay.evaluate import Examination, contributions
 from underlay.strategies.prepare import Prepared
 
@@ -32,6 +32,11 @@ def lengths(modalities: Mapping[str, Modality], columns: Mapping[str, Sequence[A
             count += [len(modalities[name].parts(value)) for value in values[LOOKED_AT:]]
             found["length" if len(columns) == 1 else f"length of {name}"] = count
     return found
+
+
+def thumbnails(modalities: Mapping[str, Modality]) -> dict[str, Callable[[Any], str]]:
+    """What shows a value small, by column whose values can be shown."""
+    return {name: one.thumbnail for name, one in modalities.items() if isinstance(one, PicturedModality)}
 
 
 def with_contributions(
