@@ -198,9 +198,16 @@ def test_without_the_data_a_task_is_skipped_and_says_so():
     assert "audio: skipped: UNDERLAY_DATA is not set" in done.stdout
 
 
+ABOUT = {
+    "machine": {"cpu": "x", "cores": 1, "flags": ["avx2"], "memory_gib": 24},
+    "versions": {"torch": "2"},
+}
+
+
 def sweep(task, arm, rate, seed, accuracy, loss=1.0):
     cell = cells.Cell(task.name, "sweep", arm, task.middle, seed, rate, cells.digest(task))
-    return {"cell": cell.key(), "values": {"validation_accuracy": accuracy, "validation_loss": loss, "seconds": 9.0}}
+    values = {"validation_accuracy": accuracy, "validation_loss": loss, "seconds": 9.0}
+    return {**ABOUT, "cell": cell.key(), "values": values}
 
 
 def swept(task, arm, by_rate):
@@ -213,7 +220,8 @@ def finals(task, level, sizes=None, seeds=cells.SEEDS):
     for arm, size, seed in product((*ARMS, *NATIVE), sizes or task.sizes, seeds):
         rate = None if arm in NATIVE else 3e-4
         cell = cells.Cell(task.name, "final", arm, size, seed, rate, cells.digest(task))
-        lines.append({"cell": cell.key(), "values": {"test_accuracy": level(arm, size, seed), "seconds": 9.0}})
+        values = {"test_accuracy": level(arm, size, seed), "seconds": 9.0}
+        lines.append({**ABOUT, "cell": cell.key(), "values": values})
     return lines
 
 
