@@ -46,4 +46,4 @@ class FeaturesStem(nn.Module):
 
     def size(self, arrays: Mapping[str, Tensor]) -> tuple[int, int]:
         """`(B, 1)`."""
-        return len(arrays["features"]), 1
+        return arrays["features"].shape[0], 1

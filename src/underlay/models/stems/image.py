@@ -79,10 +79,10 @@ class ImageStem(OwnParameters):
         values = (values - values.new_tensor(self.mean)) / values.new_tensor(self.std)
         patches = F.pixel_unshuffle(values.permute(0, 3, 1, 2), self.patch)  # [B, 3 * P * P, H / P, W / P]
         embedded: Tensor = self.patches(patches.flatten(2).transpose(1, 2).flatten(0, 1)).unflatten(
-            0, (len(pixels), -1)
+            0, (pixels.shape[0], -1)
         )
         if self.token is not None:
-            embedded = torch.cat([self.token.expand(len(embedded), 1, -1), embedded], dim=1)
+            embedded = torch.cat([self.token.expand(embedded.shape[0], 1, -1), embedded], dim=1)
         if self.places is not None:
             embedded = embedded + self.places.weight
         if self.norm is not None:
@@ -96,4 +96,4 @@ class ImageStem(OwnParameters):
 
     def size(self, arrays: Mapping[str, Tensor]) -> tuple[int, int]:
         """`(B, L)`."""
-        return len(arrays["pixels"]), self.length
+        return arrays["pixels"].shape[0], self.length

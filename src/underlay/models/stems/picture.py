@@ -53,7 +53,7 @@ class PictureStem(nn.Module):
             )
         values = pixels / 255 if pixels.dtype == torch.uint8 else pixels
         values = (values - values.new_tensor(self.mean)) / values.new_tensor(self.std)  # [B, H, W, C]
-        rows = values.expand(-1, -1, -1, self.width).reshape(len(values), self.height * self.breadth, self.width)
+        rows = values.expand(-1, -1, -1, self.width).reshape(values.shape[0], self.height * self.breadth, self.width)
         if not (self.training and self.dropout.p):
             return rows
         kept: Tensor = self.dropout(torch.ones_like(rows[:, :, :1]))
@@ -65,4 +65,4 @@ class PictureStem(nn.Module):
 
     def size(self, arrays: Mapping[str, Tensor]) -> tuple[int, int]:
         """`(B, H * W)`."""
-        return len(arrays["pixels"]), self.height * self.breadth
+        return arrays["pixels"].shape[0], self.height * self.breadth

@@ -81,7 +81,7 @@ class TableStem(nn.Module):
 
     def size(self, arrays: Mapping[str, Tensor]) -> tuple[int, int]:
         """`(B, 1)`."""
-        return len(arrays["category"]), 1
+        return arrays["category"].shape[0], 1
 
     def _shares(self, number: Tensor) -> Tensor:
         """How much of each bin lies below the number, 0 to 1: `[B, 1]` -> `[B, 1, bins]`."""

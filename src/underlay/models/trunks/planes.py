@@ -22,7 +22,7 @@ def check_picture(size: Sequence[int], channels: int) -> None:
 
 def to_planes(rows: Tensor, size: Sequence[int]) -> Tensor:
     """`[B, H * W, C]` -> `[B, C, H, W]`, channels last in memory."""
-    return rows.reshape(len(rows), size[0], size[1], -1).permute(0, 3, 1, 2)
+    return rows.reshape(rows.shape[0], size[0], size[1], -1).permute(0, 3, 1, 2)
 
 
 def to_rows(planes: Tensor) -> Tensor:
