@@ -26,6 +26,9 @@ def export(
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help=f"Compare on rows of this data too. {DATA_HELP}")
     ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Large products in eight bits: smaller, faster, not equal.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace what stands at --out.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -37,10 +40,10 @@ def export(
     from underlay.cli.terminal import Terminal
     from underlay.compress import export as run
 
-    final = out or bundle.with_name(f"{bundle.name}-{to}{ENDINGS[to]}")
+    final = out or bundle.with_name(f"{bundle.name}-{'int8' if int8 else to}{ENDINGS[to]}")
     with Terminal(quiet=quiet) as terminal:
         columns = None if data is None else _columns(bundle, data)
-        found = run(bundle, final, to=to, columns=columns, force=force, listener=terminal)
+        found = run(bundle, final, to=to, int8=int8, columns=columns, force=force, listener=terminal)
     if json:
         put_json(found.to_dict())
         return
@@ -68,9 +71,11 @@ def _show(found: "Exported") -> None:
 
     parity = found.parity
     results().print(
-        f"{parity.rows} rows compared, {parity.padding:.0%} of their batches padding: largest score difference "
-        f"{parity.difference:.1e} (allowed {parity.tolerance:.0e}), alone or in a batch {parity.alone:.1e}, "
-        f"{parity.decisions} decisions changed; {found.bytes_before / 1e6:.1f} MB became {found.bytes_after / 1e6:.1f}",
+        f"{parity.rows} rows compared, {parity.padding:.0%} of their batches padding: scores differ by up to "
+        f"{parity.difference:.1e} (allowed {parity.bounds.score:g}), alone or in a batch by {parity.alone:.1e}; "
+        f"{parity.decisions} of {parity.decided} decisions changed",
+        f"{found.bytes_before / 1e6:.1f} MB became {found.bytes_after / 1e6:.1f} MB",
+        sep="\n",
         markup=False,
     )
     if not found.speeds:

@@ -12,10 +12,11 @@ from underlay.bundle.sealing import refuse_existing
 from underlay.bundle.torch_backend import TorchBackend
 from underlay.compress.examples import Row, collated, encoded, given_rows, probes
 from underlay.compress.external import split
+from underlay.compress.int8 import quantised
 from underlay.compress.measuring import Speed, measure
-from underlay.compress.parity import Parity, compare, require
+from underlay.compress.parity import EIGHT_BITS, EXACT, Parity, compare, require
 from underlay.compress.program import ProgramBackend, save_program
-from underlay.compress.tracing import names_of, to_onnx, trace
+from underlay.compress.tracing import free_axes, names_of, to_onnx, trace
 from underlay.core import BundleRefused, Event, GateNotMet, Listener, UsageError
 from underlay.core.durable import write_file
 
@@ -61,6 +62,7 @@ def export(
     out: str | Path,
     *,
     to: str = "onnx",
+    int8: bool = False,
     columns: Mapping[str, Sequence[Any]] | None = None,
     force: bool = False,
     seconds: float = 2.0,
@@ -72,6 +74,7 @@ def export(
         folder: A bundle that PyTorch runs.
         out: A bundle that answers without PyTorch; or, ending in `.onnx` or `.pt2`, the graph alone.
         to: `onnx` or `torch`.
+        int8: Whether weights and activations of large products become of eight bits; ONNX only.
         columns: Raw rows to compare on besides synthetic ones.
         force: Whether what stands at `out` goes.
         seconds: How long each setting is timed.
@@ -85,7 +88,7 @@ def export(
         BundleRefused: `folder` is not what it was when it was sealed.
     """
     final = Path(out)
-    write = _writer(final, to)
+    write = _writer(final, to, int8=int8)
     refuse_existing(final, force=force)
     bundle = open_bundle(folder)
     model = _model(bundle)
@@ -93,8 +96,10 @@ def export(
     raw = probes(bundle) + (given_rows(bundle, columns) if columns else [])
     rows = encoded(bundle, raw)
     inputs = collated(bundle, _unequal(bundle, rows))
-    task = Task(bundle, final, raw, rows, names_of(inputs), force=force, seconds=seconds, listener=listener)
-    return write(task, trace(model, inputs))
+    names = names_of(inputs)
+    task = Task(bundle, final, raw, rows, names, int8=int8, force=force, seconds=seconds, listener=listener)
+    free = free_axes([collated(bundle, [row]) for row in rows])
+    return write(task, trace(model, inputs, free))
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ class Task:
         raw: Rows to compare on.
         rows: The same, encoded.
         names: `(column, array)` of each input.
+        int8: Whether the graph is of eight bits.
         force: Whether what stands at `out` goes.
         seconds: How long each setting is timed.
         listener: Hears what is done.
@@ -117,6 +123,7 @@ class Task:
     raw: Sequence[Mapping[str, Any]]
     rows: Sequence[Row]
     names: Sequence[tuple[str, str]]
+    int8: bool
     force: bool
     seconds: float
     listener: Listener
@@ -132,6 +139,11 @@ class Task:
         files = self.bundle.manifest.files.values() if self.bundle.manifest is not None else ()
         return sum(int(entry["bytes"]) for entry in files)
 
+    def graph(self, program: Any) -> Any:
+        """The `onnx.ModelProto` of a traced model."""
+        model = to_onnx(program, self.names, self.targets)
+        return quantised(model) if self.int8 else model
+
     def checked(self, candidate: Backend) -> Parity:
         """The parity of a candidate that passed.
 
@@ -139,12 +151,12 @@ class Task:
             GateNotMet: It did not.
         """
         self.listener(Event("phase", f"comparing answers on {len(self.rows)} rows", {}))
-        parity = compare(self.bundle, candidate, self.rows)
+        parity = compare(self.bundle, candidate, self.rows, bounds=EIGHT_BITS if self.int8 else EXACT)
         require(parity)
         return parity
 
 
-def _writer(out: Path, to: str) -> "Callable[[Task, Any], Exported]":
+def _writer(out: Path, to: str, *, int8: bool) -> "Callable[[Task, Any], Exported]":
     ways = {
         ("onnx", ""): write_bundle,
         ("onnx", ".onnx"): write_onnx,
@@ -156,12 +168,14 @@ def _writer(out: Path, to: str) -> "Callable[[Task, Any], Exported]":
             f"--to {to} cannot be written to {out}",
             "--to onnx writes a folder or NAME.onnx, --to torch writes NAME.pt2",
         )
+    if int8 and to != "onnx":
+        raise UsageError(f"--int8 is for ONNX, not for --to {to}", "leave out one of them")
     return ways[to, ending]
 
 
 def write_bundle(task: Task, program: Any) -> Exported:
     """A bundle that holds the graph and answers without PyTorch."""
-    graph, weights = split(to_onnx(program, task.names, task.targets))
+    graph, weights = split(task.graph(program))
     settings = _settings()
     build = GRAPH_BACKENDS[BACKEND]
     backends = {name: build(task.bundle.config, weights, Graph(graph, one)) for name, one in settings.items()}
@@ -169,32 +183,32 @@ def write_bundle(task: Task, program: Any) -> Exported:
     task.listener(Event("phase", f"timing {', '.join(backends)} and {PYTORCH}", {}))
     speeds = measure(task.bundle, {PYTORCH: task.bundle.backend, **backends}, task.raw, seconds=task.seconds)
     chosen = min((speed for speed in speeds if speed.name in settings), key=lambda speed: speed.cost)
-    record = _record(parity) | {
+    record = _record(task, parity) | {
         "runtime": settings[chosen.name],
         "chosen": chosen.name,
         "measured": [speed.to_dict() for speed in speeds],
     }
-    notes = _notes(task.bundle, parity)
+    derived = Derived(BACKEND, graph, weights, record, _notes(task, parity), exact=not task.int8)
     try:
-        derived = derive(task.out, task.bundle, Derived(BACKEND, graph, weights, record, notes), force=task.force)
+        made = derive(task.out, task.bundle, derived, force=task.force)
     except BundleRefused as error:
         raise GateNotMet(
             f"the exported bundle was not accepted: {error.what}", "nothing was written", code="parity"
         ) from error
-    files = derived.manifest.files.values() if derived.manifest is not None else ()
+    files = made.manifest.files.values() if made.manifest is not None else ()
     after = sum(int(entry["bytes"]) for entry in files)
     return Exported(task.out, parity, task.size, after, tuple(speeds), settings[chosen.name])
 
 
 def write_onnx(task: Task, program: Any) -> Exported:
     """The graph alone, its weights inside, for other tools."""
-    model = to_onnx(program, task.names, task.targets)
+    model = task.graph(program)
     graph, weights = split(model)
     setting = next(iter(_settings().values()))
     parity = task.checked(GRAPH_BACKENDS[BACKEND](task.bundle.config, weights, Graph(graph, setting)))
     facts = {
         "underlay.parity": parity.to_dict(),
-        "underlay.targets": [target.to_dict() for target in task.bundle.schema.targets],
+        "underlay.targets": task.bundle.schema.to_dict()["targets"],
         "underlay.bundle": task.bundle.manifest.seal if task.bundle.manifest is not None else "",
     }
     for key, value in facts.items():
@@ -236,19 +250,21 @@ def _settings() -> dict[str, dict[str, Any]]:
     }
 
 
-def _record(parity: Parity) -> dict[str, Any]:
+def _record(task: Task, parity: Parity) -> dict[str, Any]:
     return {
         "to": "onnx",
+        "precision": "int8" if task.int8 else "fp32",
         "parity": parity.to_dict(),
         "machine": machine_fingerprint(),
         "versions": {**versions(), "onnx": installed("onnx"), "onnxscript": installed("onnxscript")},
     }
 
 
-def _notes(bundle: Bundle, parity: Parity) -> str:
-    seal = bundle.manifest.seal if bundle.manifest is not None else ""
+def _notes(task: Task, parity: Parity) -> str:
+    seal = task.bundle.manifest.seal if task.bundle.manifest is not None else ""
+    kind = "An ONNX graph of eight bits" if task.int8 else "An ONNX graph"
     return (
-        f"## Exported\n\nAn ONNX graph made from the bundle {seal[:12]}, whose figures are above. "
+        f"## Exported\n\n{kind} made from the bundle {seal[:12]}, whose figures are above. "
         f"On {parity.rows} rows, in batches of which {parity.padding:.0%} was padding, scores differed by up to "
-        f"{parity.difference:.1e} and {parity.decisions} decisions changed.\n"
+        f"{parity.difference:.1e} and {parity.decisions} of {parity.decided} decisions changed.\n"
     )

@@ -14,6 +14,7 @@ from underlay.models import FusedModel, SignalModel
 
 PADDED: dict[type[nn.Module], type[nn.Module]] = {
     stems.TextStem: stems.PaddedText,
+    stems.EventsStem: stems.PaddedEvents,
     stems.AudioStem: stems.PaddedAudio,
     stems.SeriesStem: stems.PaddedSeries,
     trunks.Attention: trunks.PaddedAttention,

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from underlay.compress.layout import segment_ranks
-from underlay.models.stems import AudioStem, SeriesStem, TextStem
+from underlay.models.stems import AudioStem, EventsStem, SeriesStem, TextStem
 
 
 class PaddedText(TextStem):
@@ -18,6 +18,23 @@ class PaddedText(TextStem):
 
     def _placed(self, length: int, mask: Tensor | None, places: nn.Embedding) -> Tensor:
         return places.weight[:length] if mask is None else F.embedding(segment_ranks(mask), places.weight)
+
+    def _placed_behind(self, before: Tensor, mask: Tensor, places: nn.Embedding) -> Tensor:
+        return F.embedding((segment_ranks(mask) + before.unsqueeze(1)) * (mask > 0), places.weight)
+
+    def _placed_behind(self, before: Tensor, mask: Tensor, places: nn.Embedding) -> Tensor:
+        return F.embedding((segment_ranks(mask) + before.unsqueeze(1)) * (mask > 0), places.weight)
+
+
+class PaddedEvents(EventsStem):
+    """`events.v1`."""
+
+    def mask(self, arrays: Mapping[str, Tensor]) -> Tensor:
+        """Segment numbers as the modality gave them."""
+        return arrays["mask"]
+
+    def _placed(self, mask: Tensor, places: nn.Embedding) -> Tensor:
+        return F.embedding(segment_ranks(mask), places.weight)
 
 
 class PaddedAudio(AudioStem):

@@ -46,21 +46,22 @@ def names_of(inputs: Inputs) -> list[tuple[str, str]]:
     return [(column, name) for column, arrays in inputs.items() for name in arrays]
 
 
-def trace(model: SignalModel | FusedModel, inputs: Inputs) -> torch.export.ExportedProgram:
+def trace(
+    model: SignalModel | FusedModel, inputs: Inputs, free: Mapping[tuple[str, str], Sequence[int]]
+) -> torch.export.ExportedProgram:
     """The model as a program of tensor operations, for any number of rows and positions.
 
     Args:
         model: Of ours; it is not changed.
         inputs: NumPy arrays of some rows of unequal length.
+        free: What `free_axes` gave.
 
     Raises:
         UsageError: `not_exportable`: a part of it decides by the data what it computes.
     """
     names = names_of(inputs)
     arrays = tuple(torch.from_numpy(np.ascontiguousarray(inputs[column][name])) for column, name in names)
-    open_axes = tuple(
-        dict.fromkeys(free_axes(inputs[column], name), torch.export.Dim.DYNAMIC) for column, name in names
-    )
+    open_axes = tuple(dict.fromkeys(free[name], torch.export.Dim.DYNAMIC) for name in names)
     try:
         with _quiet(), torch.no_grad():
             return torch.export.export(ByPosition(padded(model), names), arrays, dynamic_shapes=(open_axes,))
@@ -69,17 +70,26 @@ def trace(model: SignalModel | FusedModel, inputs: Inputs) -> torch.export.Expor
         raise _refused(error) from error
 
 
-def free_axes(arrays: Mapping[str, np.ndarray], name: str) -> list[int]:
-    """Axes of an array that may have any length: rows, and positions where the column has a mask of them.
+def free_axes(examples: Sequence[Inputs]) -> dict[tuple[str, str], list[int]]:
+    """By `(column, array)`: the axes that may have any length.
 
-    >>> free_axes({"ids": np.zeros((2, 5)), "mask": np.zeros((2, 5))}, "ids")
-    [0, 1]
-    >>> free_axes({"pixels": np.zeros((2, 8, 8, 3))}, "pixels")
-    [0]
+    Those are the rows; what differs between the examples; and what a column's `mask`, if it has one, counts.
+
+    Args:
+        examples: Batches of unequal length.
+
+    >>> short, long = ({"text": {"ids": np.zeros((1, n)), "mask": np.zeros((1, n))}} for n in (3, 5))
+    >>> free_axes([short, long])
+    {('text', 'ids'): [0, 1], ('text', 'mask'): [0, 1]}
     """
-    mask, array = arrays.get("mask"), arrays[name]
-    padded_too = mask is not None and array.ndim > 1 and array.shape[1] == mask.shape[1]
-    return [0, 1] if padded_too else [0]
+    free = {}
+    for column, name in names_of(examples[0]):
+        shapes = [example[column][name].shape for example in examples]
+        masks = [example[column]["mask"].shape if "mask" in example[column] else () for example in examples]
+        counted = all(mask[1:2] == shape[1:2] != () for mask, shape in zip(masks, shapes, strict=True))
+        other = [axis for axis in range(1, len(shapes[0])) if len({shape[axis] for shape in shapes}) > 1]
+        free[column, name] = sorted({0, *other, *([1] if counted else [])})
+    return free
 
 
 def to_onnx(program: torch.export.ExportedProgram, names: Sequence[tuple[str, str]], targets: Sequence[str]) -> Any:
