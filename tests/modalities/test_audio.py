@@ -171,6 +171,22 @@ def test_augmented_sound_is_as_long_changed_and_not_another_one(audio):
     assert np.array_equal(still.augment(sound, np.random.default_rng(0)), sound)
 
 
+def test_a_band_of_frequencies_can_be_silenced_and_the_others_stay():
+    banded = fitted(SOUNDS, augment={"shift": 0, "gain": 0, "noise": 0, "mask": 0, "band": 0.5})
+    sound = noise(0.5)
+    whole = np.abs(np.fft.rfft(sound))
+    widths = []
+    for seed in range(20):
+        left = np.abs(np.fft.rfft(banded.augment(sound, np.random.default_rng(seed)))) / whole
+        gone, kept = left < 0.05, left > 0.95
+        assert (gone | kept).mean() > 0.75, "between them lie soft shoulders alone"
+        if gone.any():
+            first, last = np.flatnonzero(gone)[[0, -1]]
+            assert not kept[first:last].any(), "one band, without a gap"
+        widths.append(gone.mean())
+    assert max(widths) > 0.15 > 0.1 > min(widths)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_grows_with_severity(audio, kind):
     sound = chirp()

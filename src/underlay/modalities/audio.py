@@ -174,12 +174,12 @@ class Audio:
         return np.concatenate(self._pieces(value))
 
     def augment(self, value: Any, rng: np.random.Generator) -> np.ndarray:
-        """Samples moved in time, louder or quieter, in noise, with a stretch silenced, at the rates of the options.
+        """Samples moved in time, louder or quieter, in noise, with a stretch or a band silenced, as the options say.
 
         Raises:
             RowError: As `encode`.
         """
-        return audio_noise.augment(self.samples(value), rng, self.options.augment)
+        return audio_noise.augment(self.samples(value), rng, self.options.augment, rate=self.rate)
 
     def parts(self, value: Any) -> tuple[Part, ...]:
         """Ten equal slices; none of what is no recording."""

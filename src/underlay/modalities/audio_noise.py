@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from underlay.core import UnknownName, UsageError
+from underlay.modalities.audio_mel import hertz_of, mel_of
 from underlay.modalities.audio_options import AudioAugmentation
 
 _NOISE = (30.0, 20.0, 15.0, 10.0, 5.0)
@@ -29,10 +30,10 @@ _QUIETEST_RMS = 1e-6
 Damage = Callable[[np.ndarray, int, int, np.random.Generator], np.ndarray]
 
 
-def augment(samples: np.ndarray, rng: np.random.Generator, options: AudioAugmentation) -> np.ndarray:
-    """The samples moved in time, louder or quieter, in some noise, and with a stretch silenced; `[n]`, as long.
+def augment(samples: np.ndarray, rng: np.random.Generator, options: AudioAugmentation, *, rate: int) -> np.ndarray:
+    """The samples moved in time, louder or quieter, in some noise, with a stretch and a band silenced; `[n]`, as long.
 
-    Source: Park et al., SpecAugment, Interspeech 2019 (masking in time; here on samples).
+    Source: Park et al., SpecAugment, Interspeech 2019 (masking in time and frequency; here on samples, no warping).
     """
     changed = _shifted(samples, round(rng.uniform(-options.shift, options.shift) * len(samples)))
     changed = changed * np.float32(10 ** (rng.uniform(-options.gain, options.gain) / 20))
@@ -42,6 +43,8 @@ def augment(samples: np.ndarray, rng: np.random.Generator, options: AudioAugment
     start = int(rng.integers(len(samples) - width + 1))
     changed = changed.copy()
     changed[start : start + width] = 0.0
+    if options.band > 0:
+        changed = changed - band(changed, rate, *_mel_band(rng, rate, options.band))
     return np.asarray(np.clip(changed, -1, 1), dtype=np.float32)
 
 
@@ -71,6 +74,14 @@ def band(samples: np.ndarray, rate: int, low: float, high: float) -> np.ndarray:
     rising = np.clip((hertz - 0.9 * low) / max(0.1 * low, 1e-9), 0, 1) if low > 0 else np.ones_like(hertz)
     falling = np.clip((1.1 * high - hertz) / max(0.1 * high, 1e-9), 0, 1)
     return np.fft.irfft(spectrum * rising * falling, n=len(samples)).astype(np.float32)
+
+
+def _mel_band(rng: np.random.Generator, rate: int, widest: float) -> tuple[float, float]:
+    """A stretch of the mel scale up to half the rate, at most so wide a share of it; Hz."""
+    top = float(mel_of(rate / 2))
+    width = rng.uniform(0, widest) * top
+    low = rng.uniform(0, top - width)
+    return float(hertz_of(low)), float(hertz_of(low + width))
 
 
 def _shifted(samples: np.ndarray, by: int) -> np.ndarray:

@@ -29,12 +29,14 @@ class AudioAugmentation:
         gain: Largest change of loudness, dB.
         noise: Share of recordings that get noise, 10 to 40 dB below them.
         mask: Longest stretch silenced, share of the recording.
+        band: Widest band of frequencies silenced, share of what an ear tells apart (of the mel scale).
     """
 
     shift: float = 0.1
     gain: float = 6.0
     noise: float = 0.5
     mask: float = 0.1
+    band: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class AudioOptions:
             found.append(f"audio.long is {self.long!r}; it must be one of {', '.join(RULES)}")
         if (picture := vars(self)["picture"]) not in (True, False):
             found.append(f"audio.picture is {picture!r}; it must be true or false")
-        most = {"shift": 1.0, "gain": 60.0, "noise": 1.0, "mask": 1.0}
+        most = {"shift": 1.0, "gain": 60.0, "noise": 1.0, "mask": 1.0, "band": 1.0}
         values = {name: getattr(self.augment, name) for name in most}
         return found + [
             f"audio.augment.{name} is {value!r}; it must be between 0 and {most[name]:g}"
