@@ -1,7 +1,7 @@
 """What the model saw and said when it was made, in counts: what drift is measured against."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ BINS = 20
 def reference_sketch(
     schema: Schema,
     modalities: Mapping[str, Modality],
-    rows: Mapping[str, Sequence[Any]],
+    rows: Mapping[str, Iterable[Any]],
     *,
     answers: Answers | None = None,
 ) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def reference_sketch(
     Args:
         schema: Columns and targets.
         modalities: Fitted, by column.
-        rows: Raw training values by column.
+        rows: Raw training values by column, read once.
         answers: What the model said of rows it was not trained on.
 
     Returns:

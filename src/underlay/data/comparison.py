@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from underlay.core import Schema
+from underlay.core import Schema, rows_within
 from underlay.data.duplicates import Fingerprint, first_equals, joined, near_pairs, prints, row_fingerprint
 from underlay.data.findings import Finding, several
 from underlay.data.label_checks import contradictions
@@ -16,7 +16,8 @@ COMPARED_ROWS = 200_000
 """Rows beyond are not compared with one another; the check says so."""
 
 _SHOWN = 5
-_BLOCK = 4096
+_BLOCK, _BLOCK_BYTES = 4096, 32 << 20
+"""Raw values held at a time: few of them, where cells are pictures or recordings."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,10 @@ def compare(
 
 
 def _fingerprints(table: Table, columns: Mapping[str, Fingerprint], rows: int) -> Iterator[np.ndarray]:
-    for start in range(0, rows, _BLOCK):
-        block = np.arange(start, min(start + _BLOCK, rows))
+    taken = sum(table.column(name).nbytes for name in columns)
+    step = rows_within(_BLOCK_BYTES, rows=len(table), taken=taken, most=_BLOCK)
+    for start in range(0, rows, step):
+        block = np.arange(start, min(start + step, rows))
         for values in zip(*(table.values(name, block) for name in columns), strict=True):
             yield row_fingerprint(values, list(columns.values()))
 

@@ -37,7 +37,7 @@ from underlay.strategies.checks import Checked
 from underlay.strategies.inputs import lengths, scores_of, thumbnails, with_contributions
 from underlay.strategies.learn import Learned
 from underlay.strategies.listening import Say
-from underlay.strategies.prepare import Prepared
+from underlay.strategies.prepare import Prepared, column_values
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.run_folder import RunFolder
 
@@ -139,7 +139,7 @@ def calibrate(measured: Measured) -> dict[str, dict[str, Any]]:
 def _contents(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]) -> Contents:
     data, recipe = measured.data, measured.recipe
     rows = data.splits.train[:REFERENCE_ROWS]
-    values = {column.name: data.table.values(column.name, rows) for column in data.schema.columns}
+    values = {column.name: column_values(data.table, column.name, rows) for column in data.schema.columns}
     return Contents(
         schema=data.schema,
         modalities=measured.modalities,
