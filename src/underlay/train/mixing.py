@@ -86,8 +86,9 @@ def cutmix(alpha: float, *, size: tuple[int, int]) -> Mixing:
         side, partners = math.sqrt(1 - _share(alpha)), _partners(embedded)
         top, bottom = _span(height, side)
         left, right = _span(width, side)
-        mixed = embedded.unflatten(1, size).clone()
-        mixed[:, top:bottom, left:right] = embedded.unflatten(1, size)[partners, top:bottom, left:right]
+        pictures = embedded.reshape(len(embedded), height, width, -1)
+        mixed = pictures.clone()
+        mixed[:, top:bottom, left:right] = pictures[partners, top:bottom, left:right]
         share = 1 - (bottom - top) * (right - left) / (height * width)
         return Mixed(mixed.flatten(1, 2), mask, partners, share)
 
