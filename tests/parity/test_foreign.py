@@ -28,7 +28,9 @@ THEIRS = {
         )
     ),
     "deberta-own-projections": lambda: transformers.DebertaV2ForSequenceClassification(
-        transformers.DebertaV2Config(**SIZES, **{**DISTANCES, "position_buckets": -1, "norm_rel_ebd": "none"}, pos_att_type=["c2p", "p2c"])
+        transformers.DebertaV2Config(
+            **SIZES, **{**DISTANCES, "position_buckets": -1, "norm_rel_ebd": "none"}, pos_att_type=["c2p", "p2c"]
+        )
     ),
     "albert": lambda: transformers.AlbertForSequenceClassification(
         transformers.AlbertConfig(**SIZES, embedding_size=10, max_position_embeddings=32)
@@ -183,7 +185,7 @@ def test_what_a_picture_gives_is_what_it_gives_in_transformers(kind, tmp_path):
         if kind.startswith("resnet"):
             logits = theirs.classifier(model(inputs).features.reshape(4, -1, 1, 1))
             torch.testing.assert_close(logits, theirs(given).logits, rtol=0, atol=1e-5)
-    assert expected.std() > 0.1
+    assert expected.std() > 0.01
 
 
 def test_every_foreign_trunk_is_compared_here(tmp_path):
@@ -213,7 +215,7 @@ def test_without_transformers_the_extra_is_named(kind, tmp_path, monkeypatch):
         ("deberta-v3", {"relative_attention": False}),
         ("deberta-v3", {"position_biased_input": True}),
         ("deberta-v3", {"pos_att_type": ["p2p"]}),
-        ("deberta-v3", {"conv_kernel_size": 3}),
+        ("deberta-v3", {"conv_act": "tanh", "conv_kernel_size": 3}),
         ("deberta-v3", {"embedding_size": 12}),
         ("deberta-v3", {"position_buckets": "4"}),
         ("deberta-v3", {"auto_map": {"AutoModel": "evil.Model"}}),
@@ -235,7 +237,7 @@ def test_a_setting_that_would_change_the_computation_is_refused(kind, change, tm
     save(shaken(THEIRS.get(kind) or NETS[kind]), tmp_path)
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **change}), encoding="utf-8")
-    with pytest.raises(CheckpointRefused, match=next(iter(change)).split("_")[0]) as refused:
+    with pytest.raises(CheckpointRefused, match=next(iter(change))) as refused:
         resolve(str(tmp_path))
     assert refused.value.code == "config_key"
 

@@ -117,8 +117,6 @@ def test_logits_are_those_of_transformers_through_the_same_head(saved):
     with torch.no_grad():
         output = model(inputs)
         if kind == "ast":
-            pooled = theirs.base_model.layernorm(theirs.base_model.layernorm.weight.new_zeros(1, 24))  # shape alone
-            assert pooled.shape == (1, 24)
             logits = theirs.classifier((output.hidden[:, 0] + output.hidden[:, 1]) / 2)
             expected = theirs(inputs["sound"]["frames"]).logits
         else:
@@ -150,9 +148,11 @@ def test_spectra_are_those_of_transformers_in_single_precision():
     from underlay.modalities.audio_spectra import kaldi_log_mel, whisper_log_mel
 
     sound = (chirp(seconds=1.3) + 0.1 * noise(1.3)).astype(np.float32)
-    ast = transformers.ASTFeatureExtractor(max_length=128, do_normalize=False)(sound, sampling_rate=16_000)
-    found = kaldi_log_mel(sound, rate=16_000, mels=128)
-    assert found.shape == (128, 128)
+    ast = transformers.ASTFeatureExtractor(num_mel_bins=64, max_length=128, do_normalize=False)(
+        sound, sampling_rate=16_000
+    )
+    found = kaldi_log_mel(sound, rate=16_000, mels=64)
+    assert found.shape == (128, 64)
     np.testing.assert_allclose(found, np.asarray(ast["input_values"][0]), rtol=0, atol=1e-4)
     for seconds in (0.02, 1.0, 29.99, 30.0, 31.5):
         sound = noise(seconds)
@@ -206,7 +206,12 @@ def test_a_recording_is_read_as_the_trunk_wants_or_the_recipe_is_refused(tmp_pat
     for stray in ({"rate": 8_000}, {"long": "windows"}, {"picture": True}, {"max_length": 12}):
         with pytest.raises(RecipeError, match=next(iter(stray))):
             fitted(backbone, **stray)
-    for wrong in ({"kind": "kaldy"}, {"kind": "kaldi", "mells": 8}, {"kind": "kaldi", "mels": "8"}, {"kind": "whisper", "frames": 3}):
+    for wrong in (
+        {"kind": "kaldy"},
+        {"kind": "kaldi", "mells": 8},
+        {"kind": "kaldi", "mels": "8"},
+        {"kind": "whisper", "frames": 3},
+    ):
         with pytest.raises(RecipeError, match="front"):
             Audio.create(assets={}, limit=None, options={"front": wrong})
     plain = Audio.create(assets={}, limit=None, options={}).fit(SOUNDS, np.random.default_rng(0))

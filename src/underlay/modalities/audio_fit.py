@@ -207,7 +207,7 @@ def choose_front_seconds(durations: np.ndarray, *, front: Front, options: AudioO
     else:
         covered = min(LONGEST_AUTO, float(np.quantile(durations, COVERED, method="higher")))
         positions = front.positions(round(covered * front.rate))
-        why = f"{COVERED * 100:.0f} % of the recordings last at most so long, and more than {LONGEST_AUTO:g} s is not read"
+        why = f"{COVERED * 100:.0f} % of the recordings last at most so long; more than {LONGEST_AUTO:g} s is not read"
     return min(front.samples(positions) / front.rate, MOST_SECONDS), why
 
 

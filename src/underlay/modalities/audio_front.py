@@ -1,7 +1,7 @@
 """What a trained encoder reads of a recording: a spectrum, or the samples, exactly as it was trained on them.
 
-A front is data: its kind is one of `FRONTS` and its arguments are numbers. A trained trunk suggests its own; a recipe may
-name one for a trunk that starts from nothing (`model.read: {audio: {front: {kind: kaldi, patch: 16}}}`).
+A front is data: its kind is one of `FRONTS` and its arguments are numbers. A trained trunk suggests its own; a recipe
+may name one for a trunk that starts from nothing (`model.read: {audio: {front: {kind: kaldi, patch: 16}}}`).
 """
 
 import math
@@ -108,16 +108,16 @@ class KaldiFront:
         """`frames` float32 `[B, T, M]`."""
         return {"frames": _filled(encoded, self.frames)}
 
-    def length(self, encoded: Encoded) -> int:  # noqa: ARG002 - every recording is one length
+    def length(self, encoded: Encoded) -> int:
         """All patches and tokens."""
         return self.positions(0)
 
-    def positions(self, samples: int) -> int:  # noqa: ARG002
+    def positions(self, samples: int) -> int:
         """All patches and tokens."""
         high = (self.mels - self.patch) // self.mel_stride + 1
         return high * ((self.frames - self.patch) // self.time_stride + 1) + self.tokens
 
-    def samples(self, positions: int) -> int:  # noqa: ARG002
+    def samples(self, positions: int) -> int:
         """All it reads."""
         return round(self.seconds * self.rate)
 
@@ -165,15 +165,15 @@ class WhisperFront:
         """`frames` float32 `[B, T, M]`."""
         return {"frames": _filled(encoded, self.frames)}
 
-    def length(self, encoded: Encoded) -> int:  # noqa: ARG002 - every recording is one length
+    def length(self, encoded: Encoded) -> int:
         """T / 2."""
         return self.positions(0)
 
-    def positions(self, samples: int) -> int:  # noqa: ARG002
+    def positions(self, samples: int) -> int:
         """T / 2."""
         return self.frames // 2
 
-    def samples(self, positions: int) -> int:  # noqa: ARG002
+    def samples(self, positions: int) -> int:
         """All it reads."""
         return self.frames * WHISPER_HOP
 
@@ -286,7 +286,8 @@ def read_front(given: Mapping[str, Any]) -> Front | None:
     if kind not in FRONTS:
         raise RecipeError([f"audio.front.kind is {kind!r}; {nearest(kind, list(FRONTS))}"])
     known = {field.name: field for field in fields(FRONTS[kind])}
-    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items() if key != "kind"}
+    own = {key: value for key, value in given.items() if key != "kind"}
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in own.items()}
     problems = [f"no argument {key!r}: {nearest(str(key), list(known))}" for key in arguments if key not in known]
     problems += [
         f"{key} is {value!r}; it is like {known[key].default!r}"

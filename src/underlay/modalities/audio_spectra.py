@@ -112,4 +112,5 @@ def _kaldi_mel(hertz: np.ndarray | float) -> np.ndarray:
 
 def _slaney_hertz(mel: np.ndarray) -> np.ndarray:
     """Straight up to 1 000 Hz (15 mel), logarithmic above: 27 steps from there to 6 400 Hz."""
-    return np.where(mel < 15.0, mel * 200.0 / 3.0, 1_000.0 * np.exp((np.maximum(mel, 15.0) - 15.0) * np.log(6.4) / 27.0))
+    steps = np.maximum(mel, 15.0) - 15.0
+    return np.where(mel < 15.0, mel * 200.0 / 3.0, 1_000.0 * np.exp(steps * np.log(6.4) / 27.0))

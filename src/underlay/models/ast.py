@@ -68,7 +68,10 @@ def front(stem: Mapping[str, Any] | None, prepared: Mapping[str, Any]) -> dict[s
 def _sources(depth: int, _first: int) -> Sources:
     begins = "embeddings.patch_embeddings.projection"
     sources: Sources = {
-        "tokens": (["embeddings.cls_token", "embeddings.distillation_token"], lambda *pair: stack(*(one[0] for one in pair))),
+        "tokens": (
+            ["embeddings.cls_token", "embeddings.distillation_token"],
+            lambda *pair: stack(*(one[0] for one in pair)),
+        ),
         "places.weight": (["embeddings.position_embeddings"], _first_row),
     }
     for part in ("weight", "bias"):

@@ -14,7 +14,7 @@ from torch import Tensor
 from underlay.core import CheckpointRefused
 from underlay.models.efficientnet_weights import EFFICIENTNET
 from underlay.models.families import FAMILIES
-from underlay.models.family import Naming
+from underlay.models.family import SECOND, Naming
 from underlay.models.model import SignalModel
 from underlay.models.registries import STEMS
 
@@ -76,11 +76,20 @@ class Backbone:
         model.trained = frozenset(column for column in model.columns if isinstance(model.stem(column), kinds))
         trunk_names = {name for name, _ in model.trunk.named_parameters()}
         parameters = dict(model.named_parameters())
-        _require_all([*trunk_names, *(name for one in stems for name, _ in model.stems[one].named_parameters())], tensors)
+        _require_all(
+            [*trunk_names, *(name for one in stems for name, _ in model.stems[one].named_parameters())], tensors
+        )
+        second = {stem for stem in stems if getattr(model.stems[stem], "second", False)}
         with torch.no_grad():
             for name, tensor in tensors.items():
-                for place in [f"trunk.{name}"] if name in trunk_names else [f"stems.{stem}.{name}" for stem in stems]:
-                    _copy(parameters[place], tensor, place)
+                if name.startswith(SECOND):
+                    continue
+                if name in trunk_names:
+                    _copy(parameters[f"trunk.{name}"], tensor, f"trunk.{name}")
+                    continue
+                for stem in stems:
+                    own = tensors.get(SECOND + name, tensor) if stem in second else tensor
+                    _copy(parameters[f"stems.{stem}.{name}"], own, f"stems.{stem}.{name}")
 
 
 def open_checkpoint(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from underlay.models.ast import AST
-from underlay.models.family import Family, Sources, moved, same, stack
+from underlay.models.family import SECOND, Family, Sources, moved, same, stack
 from underlay.models.foreign_pictures import CONVNEXT, RESNET
 from underlay.models.foreign_texts import ALBERT, DEBERTA, MODERNBERT
 from underlay.models.vit import VIT
@@ -25,6 +25,11 @@ def _bert(depth: int, first: int) -> Sources:
         "places.weight": (
             ["embeddings.position_embeddings.weight", "embeddings.token_type_embeddings.weight"],
             lambda places, kinds: places[first:] + kinds[0],
+        ),
+        # and those of the second text of a pair have type 1, where the checkpoint knows one
+        f"{SECOND}places.weight": (
+            ["embeddings.position_embeddings.weight", "embeddings.token_type_embeddings.weight"],
+            lambda places, kinds: places[first:] + kinds[min(1, len(kinds) - 1)],
         ),
     }
     for part in ("weight", "bias"):

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from underlay.core import CheckpointRefused
 
+SECOND = "second."
+"""Before the name of a tensor that takes another's place in the stem of the second text of a pair."""
+
 Names = Sequence[str]
 Sources = dict[str, tuple[Names, Callable[..., Tensor]]]
 """Our name -> (their names, how to make ours of them)."""
@@ -42,9 +45,12 @@ ACTIVATIONS = {
     "silu": "silu",
 }
 
+_COUNTS = (".attn.bias", ".attn.masked_bias", ".num_batches_tracked")
+"""Ends of names of buffers that hold nothing learned."""
+
 _NUMBERS = frozenset(
-    ("vocabulary", "width", "depth", "heads", "inner", "positions", "norm_eps", "side", "patch", "narrow", "mels")
-    + ("frames", "mel_stride", "time_stride", "reach", "groups")
+    {"vocabulary", "width", "depth", "heads", "inner", "positions", "norm_eps", "side", "patch", "narrow", "mels"}
+    | {"frames", "mel_stride", "time_stride", "reach", "groups"}
 )
 
 
@@ -189,7 +195,9 @@ class Family:
         Raises:
             CheckpointRefused: A tensor is missing, or one is left that nothing here reads.
         """
-        plain = {_modern(name.removeprefix(self.outer).removeprefix(self.prefix)): tensor for name, tensor in tensors.items()}
+        plain = {
+            _modern(name.removeprefix(self.outer).removeprefix(self.prefix)): tensor for name, tensor in tensors.items()
+        }
         padding = 0 if stem is None else stem.get("padding", 0)
         sources = self.sources(trunk.get("depth", 0), self.first_place(padding))
         if self.located is not None:
@@ -197,7 +205,7 @@ class Family:
         return taken(plain, sources, skipped=self._is_skipped)
 
     def _is_skipped(self, name: str) -> bool:
-        return name.startswith(self.skipped) or name.endswith((".attn.bias", ".attn.masked_bias"))
+        return name.startswith(self.skipped) or name.endswith(_COUNTS)
 
 
 class Naming(Protocol):

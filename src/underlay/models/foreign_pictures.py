@@ -45,7 +45,7 @@ def _stages(settings: Mapping[str, Any]) -> list[list[int]]:
     lists = isinstance(depths, list) and isinstance(widths, list) and len(depths) == len(widths) > 0
     if not lists or not all(type(one) is int and one > 0 for one in (*(depths or ()), *(widths or ()))):
         raise CheckpointRefused(
-            f"config.json has depths {depths!r:.60} and hidden_sizes {widths!r:.60}; they must be two lists of one length",
+            f"config.json has depths {depths!r:.60} and hidden_sizes {widths!r:.60}, not two lists of one length",
             "choose a checkpoint of the plain architecture",
             code="config_key",
         )

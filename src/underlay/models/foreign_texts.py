@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from underlay.core import CheckpointRefused
-from underlay.models.family import ACTIVATIONS, Family, Sources, moved, same
+from underlay.models.family import ACTIVATIONS, SECOND, Family, Sources, moved, same
 
 _SIZES = ("width", "depth", "heads", "inner", "norm_eps")
 
@@ -39,7 +39,8 @@ def _deberta_shape(given: Mapping[str, Any], settings: Mapping[str, Any]) -> dic
     kernel, norms = settings.get("conv_kernel_size", 0), str(settings.get("norm_rel_ebd", "none")).lower().split("|")
     numbers = (farthest, buckets, kernel)
     if not set(attends) <= {"c2p", "p2c"} or not all(type(one) is int for one in numbers):
-        raise _refused([f"pos_att_type = {attends}, {numbers} of distances"])
+        names = "max_relative_positions, position_buckets, conv_kernel_size"
+        raise _refused([f"pos_att_type = {attends}; {names} = {numbers}"])
     if kernel and settings.get("conv_act", "tanh") != "gelu":
         raise _refused([f"conv_act = {settings.get('conv_act', 'tanh')!r} (only 'gelu' is known)"])
     return {
@@ -55,7 +56,7 @@ def _deberta_shape(given: Mapping[str, Any], settings: Mapping[str, Any]) -> dic
     }
 
 
-def _deberta_located(trunk: Mapping[str, Any], names: Iterable[str]) -> Sources:
+def _deberta_located(_trunk: Mapping[str, Any], names: Iterable[str]) -> Sources:
     found = list(names)
     kept = [name for name in found if name.startswith("encoder.") and not name.startswith("encoder.layer.")]
     layers = moved(found, {"encoder.layer.": "layers."})
@@ -120,7 +121,10 @@ def _albert_shape(given: Mapping[str, Any], _settings: Mapping[str, Any]) -> dic
 def _albert_sources(_depth: int, _first: int) -> Sources:
     places = ["embeddings.position_embeddings.weight", "embeddings.token_type_embeddings.weight"]
     # every position of a plain text has token type 0: its vector joins the position's once and for all
-    return {"places.weight": (places, lambda table, kinds: table + kinds[0])}
+    return {
+        "places.weight": (places, lambda table, kinds: table + kinds[0]),
+        f"{SECOND}places.weight": (places, lambda table, kinds: table + kinds[min(1, len(kinds) - 1)]),
+    }
 
 
 def _albert_located(_trunk: Mapping[str, Any], names: Iterable[str]) -> Sources:
@@ -204,9 +208,9 @@ def _modernbert_shape(given: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         "sliding_attention": settings.get("local_rope_theta", 10_000.0),
     }
     problems = []
-    for kind in bases:
+    for kind, base in list(bases.items()):
         turn = turns.get(kind) or {}
-        bases[kind] = turn.get("rope_theta", bases[kind])
+        bases[kind] = turn.get("rope_theta", base)
         if turn.get("rope_type", "default") != "default" or set(turn) - {"rope_type", "rope_theta"}:
             problems.append(f"rope_parameters of {kind} = {turn}")
     if len(kinds) != depth or set(kinds) - set(bases) or set(turns) - set(bases):

@@ -33,7 +33,7 @@ def waveform_stem(given: Mapping[str, Any], settings: Mapping[str, Any]) -> tupl
         )
     norm = settings.get("feat_extract_norm", "group")
     if norm not in ("group", "layer"):
-        raise CheckpointRefused(f"config.json has feat_extract_norm {norm!r}; group or layer is read", code="config_key")
+        raise CheckpointRefused(f"config.json has feat_extract_norm {norm!r}, not group or layer", code="config_key")
     stem = {"kernels": lists["kernel"], "strides": lists["stride"], "filters": (lists["dim"] or [1])[0]}
     return {
         "name": "waveform.v1",
@@ -162,7 +162,6 @@ WAV2VEC2 = Family(
         "lm_head.",
         "layer_weights",
         "tdnn.",
-        
     ),
     sources=_sources,
     stem=waveform_stem,

@@ -31,7 +31,11 @@ def front(stem: Mapping[str, Any] | None, prepared: Mapping[str, Any]) -> dict[s
     """
     assert stem is not None
     wanted = {**_PLAIN, "feature_size": stem["mels"]}
-    problems = [f"{key} = {prepared[key]!r} (only {value!r} is known)" for key, value in wanted.items() if prepared.get(key, value) != value]
+    problems = [
+        f"{key} = {prepared[key]!r} (only {value!r} is known)"
+        for key, value in wanted.items()
+        if prepared.get(key, value) != value
+    ]
     if problems:
         raise CheckpointRefused(
             f"preprocessor_config.json asks for another spectrum: {'; '.join(problems)}",
@@ -49,8 +53,8 @@ def _unbiased_key(query: Tensor, value: Tensor) -> Tensor:
 def _sources(depth: int, _first: int) -> Sources:
     sources: Sources = {"places.weight": (["embed_positions.weight"], same)}
     for part in ("weight", "bias"):
-        sources[f"first.{part}"] = ([f"conv1.{part}"], same)
-        sources[f"second.{part}"] = ([f"conv2.{part}"], same)
+        sources[f"entry.{part}"] = ([f"conv1.{part}"], same)
+        sources[f"halving.{part}"] = ([f"conv2.{part}"], same)
         sources[f"final_norm.{part}"] = ([f"layer_norm.{part}"], same)
         for number in range(depth):
             name = f"layers.{number}"

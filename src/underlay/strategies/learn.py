@@ -181,9 +181,9 @@ def _accelerator(precision: str) -> Accelerator:
 
 
 def freeze(model: SignalModel | FusedModel, layers: int) -> None:
-    """Stop the lowest `layers` from learning; 1 is the stem alone."""
+    """Stop the lowest `layers` from learning; 1 is the stem alone, and the heads learn however many they are."""
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(model.layer_of(name) >= layers)
+        parameter.requires_grad_(model.layer_of(name) >= min(layers, model.depth + 1))
 
 
 def probe(
@@ -238,8 +238,11 @@ def _views(
     model: SignalModel | FusedModel, rows: tuple[Rows, Rows], recipe: Recipe, folder: Path, say: Say
 ) -> tuple[nn.Module, Rows, Rows]:
     """The module that learns and the rows it reads: all of the model, or the layers above a cache."""
-    start = int(recipe.train.freeze) - 1
+    start = min(int(recipe.train.freeze) - 1, model.depth)
     if not recipe.train.cache or start < 1 or isinstance(model, FusedModel):
+        return model, rows[0], rows[1]
+    if any(parameter.requires_grad for parameter in model.stems.parameters()):
+        say.note("the frozen layers are not kept on disk: the stem below them starts from nothing and learns")
         return model, rows[0], rows[1]
     say.phase("cache", f"computing the {start} frozen layers once")
     cached: list[CachedRows] = []

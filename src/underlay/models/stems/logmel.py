@@ -42,8 +42,8 @@ class LogMelStem(nn.Module):
         if frames < 2 or frames % 2 or positions not in (0, frames // 2):
             raise ValueError(f"{frames} frames must be an even number, and {positions} positions half of it or none")
         self.mels, self.frames, self.width = mels, frames, width
-        self.first = nn.Conv1d(mels, width, 3, padding=1)
-        self.second = nn.Conv1d(width, width, 3, stride=2, padding=1)
+        self.entry = nn.Conv1d(mels, width, 3, padding=1)
+        self.halving = nn.Conv1d(width, width, 3, stride=2, padding=1)
         self.places = nn.Embedding(positions, width) if positions else None
         self.norm = nn.LayerNorm(width, eps=norm_eps) if norm_eps is not None else None
         self.dropout = Dropout(dropout)
@@ -53,7 +53,7 @@ class LogMelStem(nn.Module):
         frames = arrays["frames"]
         if tuple(frames.shape[1:]) != (self.frames, self.mels):
             raise ValueError(f"frames are {list(frames.shape[1:])}; this stem reads {[self.frames, self.mels]}")
-        embedded = F.gelu(self.second(F.gelu(self.first(frames.transpose(1, 2))))).transpose(1, 2)
+        embedded = F.gelu(self.halving(F.gelu(self.entry(frames.transpose(1, 2))))).transpose(1, 2)
         if self.places is not None:
             embedded = embedded + self.places.weight
         if self.norm is not None:

@@ -15,7 +15,7 @@ LARGEST = 1 << 16
 
 @STEMS("spectrogram.v1")
 class SpectrogramStem(OwnParameters):
-    """Overlapping square patches of a spectrogram of fixed size, learned vectors before them, learned positions, dropout.
+    """Square patches of a spectrogram of fixed size, learned vectors before them, learned positions, dropout.
 
     Patches come mel by mel, low ones first, each along time. Nothing is padded: what a recording lacks is silence.
 
@@ -54,7 +54,7 @@ class SpectrogramStem(OwnParameters):
     ) -> None:
         super().__init__()
         if not (1 <= patch <= min(mels, frames) and max(mels, frames) <= LARGEST and min(mel_stride, time_stride) >= 1):
-            raise ValueError(f"patches of {patch}, {mel_stride} x {time_stride} apart, on {mels} mels x {frames} frames")
+            raise ValueError(f"patches of {patch}, {mel_stride} x {time_stride} apart, on {mels} x {frames}")
         self.length = ((mels - patch) // mel_stride + 1) * ((frames - patch) // time_stride + 1) + tokens
         if positions not in (0, self.length) or not 0 <= tokens <= 64:
             raise ValueError(f"there are {self.length} places, {tokens} of them tokens, and {positions} positions")

@@ -56,7 +56,7 @@ class ConvolutionTrunk(nn.Module):
         for layer in self.layers[start:stop]:
             hidden = layer(hidden, real)
         packed = packing.flatten(hidden)
-        if stop is None or stop >= len(self.layers):
+        if stop is None:
             packed = self.final_norm(packed)
         return packing.unpack(packed)
 

@@ -51,9 +51,7 @@ def check_whole(module: nn.Module) -> None:
         raise RuntimeError(f"layers of this version of transformers keep {kept}; install the pinned version")
 
 
-def run_segments(
-    embedded: Tensor, mask: Tensor | None, run: Callable[[Tensor, Tensor], Tensor]
-) -> Tensor:
+def run_segments(embedded: Tensor, mask: Tensor | None, run: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Give each segment a row of its own, run, and put the positions back: `[B, L, D]` in and out, 0 at padding.
 
     Args:
@@ -306,7 +304,7 @@ class ModernBertTrunk(nn.Module):
     def forward(
         self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
     ) -> Tensor:
-        """Run layers `start` to `stop` (None: to the end, final norm included), `[B, L, D]` in and out; 0 at padding."""
+        """Run layers `start` to `stop` (None: to the end, with the last norm), `[B, L, D]` in and out; 0 at padding."""
         return run_segments(embedded, mask, lambda hidden, real: self._run(hidden, real, start, stop))
 
     def _run(self, hidden: Tensor, real: Tensor, start: int, stop: int | None) -> Tensor:
@@ -317,7 +315,7 @@ class ModernBertTrunk(nn.Module):
         for window, layer in zip(self.windows[start:stop], self.layers[start:stop], strict=True):
             turn = tuple(part.to(hidden.dtype) for part in turns[window > 0])
             hidden = layer(hidden, attention_mask=seen[window], position_embeddings=turn)
-        if stop is None or stop >= len(self.layers):
+        if stop is None:
             hidden = self.final_norm(hidden)
         return hidden
 

@@ -1,6 +1,7 @@
 """Spatial trunks whose layers are those of `transformers` (extra `hf`): ResNet and ConvNeXt; see `foreign`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -67,7 +68,7 @@ class BatchNormResNetTrunk(nn.Module):
         halve_first: bool = False,
         channels: int = 3,
         activation: str = "relu",
-        dropout: float = 0.0,  # noqa: ARG002 - every trunk is told
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_picture(size, channels)
@@ -92,7 +93,9 @@ class BatchNormResNetTrunk(nn.Module):
                 module.convolution = _biased(module.convolution)
                 module.normalization = nn.Identity()
         begins = [2 if number or halve_first else 1 for number in range(len(stages))]
-        strides = [stride for (count, _), stride in zip(stages, begins, strict=True) for stride in (stride, *[1] * (count - 1))]
+        strides = [
+            stride for (count, _), stride in zip(stages, begins, strict=True) for stride in (stride, *[1] * (count - 1))
+        ]
         self.channels, self.width = channels, width
         self.sizes = sizes_of(size, [4, *strides])
         self.positions = self.sizes[-1][0] * self.sizes[-1][1]
@@ -156,7 +159,7 @@ class ConvNextTrunk(nn.Module):
         check_picture(size, channels)
         _check(stages, activation, first=1)
         if stages[-1][1] != width or not 1 <= patch <= min(size):
-            raise ValueError(f"width {width} must be the channels of the last of {stages}, patch {patch} at most {size}")
+            raise ValueError(f"width {width} must be that of the last of {stages}, patch {patch} at most {size}")
         theirs = library("convnext", "convnext.modeling_convnext")
         settings = library("convnext", "convnext").ConvNextConfig(
             num_channels=channels,
@@ -194,7 +197,7 @@ class ConvNextTrunk(nn.Module):
         return run_layers(self.layers, self.sizes, embedded, start=start, stop=stop)
 
 
-def _halving(theirs: object, width: int, wider: int) -> tuple[nn.Module, nn.Module]:
+def _halving(theirs: Any, width: int, wider: int) -> tuple[nn.Module, nn.Module]:
     """A normalisation and a convolution that halves the sides."""
-    norm: nn.Module = theirs.ConvNextLayerNorm(width, eps=1e-6, data_format="channels_first")  # type: ignore[attr-defined]
+    norm: nn.Module = theirs.ConvNextLayerNorm(width, eps=1e-6, data_format="channels_first")
     return norm, nn.Conv2d(width, wider, 2, stride=2)

@@ -117,7 +117,7 @@ class TransformerTrunk(nn.Module):
         hidden = F.pad(packing.pack(embedded), (0, 0, 0, -count % SIZE_STEP))  # [N, D], then rows of zeros
         for layer in self.layers[start:stop]:
             hidden = layer(hidden, packing, turn)
-        if self.final_norm is not None and (stop is None or stop >= len(self.layers)):
+        if self.final_norm is not None and stop is None:
             hidden = self.final_norm(hidden)
         return packing.unpack(hidden[:count])
 
