@@ -1,5 +1,6 @@
 """What the users of a modality take: its classical features with a linear model, and `underlay fit` as it is."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,14 @@ def run(arm: str, data: Data, *, size: int, seed: int, folder: Path = STORES) ->
         seed: Of solver, kernels, first values and batches.
         folder: For tables and the bundle.
     """
-    began, used = time.monotonic(), time.process_time()
+    began, used = time.monotonic(), sum(os.times()[:4])  # of the processes it starts too
     rows = pd.concat(data.rows(size))
     found = _classical(data, rows, seed) if arm == "native-classical" else _trunk(data, rows, seed, folder)
     return {
         **found,
         "train_rows": len(rows),
         "seconds": round(time.monotonic() - began, 2),
-        "cpu_seconds": round(time.process_time() - used, 2),
+        "cpu_seconds": round(sum(os.times()[:4]) - used, 2),
     }
 
 

@@ -77,10 +77,16 @@ def work(
         tell(f"{describe(cell)}: {shown(values)}; {len(left) - 1} left of this stage")
 
 
-def expected(cell: Cell, records: Sequence[Record]) -> float:
-    """Seconds of a run: the mean of those of its kind, or what was measured beforehand."""
+def expected(cell: Cell, records: Sequence[Record], clock: str = "seconds") -> float:
+    """Seconds of a run: the mean of those of its kind, or what was measured beforehand.
+
+    Args:
+        cell: Which.
+        records: What is in.
+        clock: `seconds` on the wall, or `cpu_seconds`.
+    """
     alike = [
-        record["values"]["seconds"]
+        record["values"][clock]
         for record in records
         if (record["cell"]["arm"], record["cell"]["size"]) == (cell.arm, cell.size)
     ]
@@ -94,8 +100,10 @@ def listing(task: Task, records: Sequence[Record]) -> str:
     for stage in (SWEEP, FINAL):
         left = missing(task, records, [stage])
         done = len(list(cells(task, records, [stage]))) - len(left)
-        hours = sum(expected(cell, records) for cell in left) / 3600
-        lines.append(f"{task.name:<7}{stage:<6} {done:>4} in, {len(left):>4} left, about {hours:.1f} h of one core")
+        hours = sum(expected(cell, records, "cpu_seconds") for cell in left) / 3600
+        lines.append(
+            f"{task.name:<7}{stage:<6} {done:>4} in, {len(left):>4} left, about {hours:.1f} h of one idle core"
+        )
     return "\n".join(lines)
 
 

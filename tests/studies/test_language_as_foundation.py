@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import torch
 from benchmarks.record import read_lines
-from studies.language_as_foundation import cells, comparisons, page, picture, run, tasks, training
+from studies.language_as_foundation import cells, comparisons, native, page, picture, run, tasks, training
 from studies.language_as_foundation.arms import ARMS, NATIVE, model_of
 from studies.language_as_foundation.tasks import TASKS, Data, in_share, learn_and_validation
 
@@ -188,6 +188,28 @@ def test_a_run_that_diverges_is_counted_and_has_figures(pictures):
     assert values["diverged"]
     assert 0 <= values["test_accuracy"] <= 1
     assert "NaN" not in json.dumps(values)
+
+
+@pytest.mark.parametrize("arm", list(NATIVE))
+def test_what_users_take_is_measured_on_the_same_test_rows(arm, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(60):
+        fast = number % 2
+        wave = np.sin(np.arange(64) * (0.9 if fast else 0.3) + rng.uniform(0, 6)) + rng.normal(0, 0.1, 64)
+        split = "train" if number < 50 else "test"
+        rows.append(
+            {"dataset": "FordA", "series": [wave.tolist()], "label": "fast" if fast else "slow", "split": split}
+        )
+    (tmp_path / "ucr_forda").mkdir()
+    pd.DataFrame(rows).to_parquet(tmp_path / "ucr_forda" / "data.parquet")
+    monkeypatch.setenv("UNDERLAY_DATA", str(tmp_path))
+    task = replace(TASKS["series"], sizes=(20, 30, 50), test_rows=8)
+    values = native.run(arm, Data(task, tmp_path / "stores"), size=50, seed=0, folder=tmp_path / "work")
+    assert values["train_rows"] == 50
+    assert values["test_accuracy"] * 8 == int(values["test_accuracy"] * 8)
+    assert values["test_accuracy"] >= 0.75
+    assert values.get("trunk", "minirocket") == "minirocket"
 
 
 def test_without_the_data_a_task_is_skipped_and_says_so():
