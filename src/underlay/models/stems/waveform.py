@@ -27,7 +27,7 @@ class WaveformStem(nn.Module):
         normed: Norm over the channels after every convolution; else over time of each channel, after the first alone.
         reach: Positions that the convolution for relative positions sees; 0: none.
         groups: Of that one's channels.
-        positions: Learned positions; this stem has relative ones, it takes 0 alone.
+        positions: Most positions with learned vectors of their own; 0: none (the trunk is ordered by itself).
         norm_eps: Added to the variance of the projection's input.
         last_norm: Whether the sum of projection and positions is normalised.
         dropout: At the end.
@@ -72,9 +72,8 @@ class WaveformStem(nn.Module):
         self.project = Linear(filters, width)
         self.relative = nn.Conv1d(width, width, reach, padding=reach // 2, groups=groups) if reach else None
         self.norm = nn.LayerNorm(width, eps=norm_eps) if last_norm else None
+        self.places = nn.Embedding(positions, width) if positions else None
         self.dropout = Dropout(dropout)
-        if positions:
-            raise ValueError(f"{positions} positions; this stem has relative ones")
 
     def forward(self, arrays: Mapping[str, Tensor]) -> Tensor:
         """`samples` `[B, n]`, of which each row's first `count` `[B]` are real, to `[B, L, D]`, 0 behind its end."""
@@ -118,4 +117,8 @@ class WaveformStem(nn.Module):
         if self.relative is not None:
             near = self.relative(embedded.transpose(1, 2))[:, :, : embedded.shape[1]]
             embedded = embedded + F.gelu(near).transpose(1, 2)
+        if self.places is not None:
+            if embedded.shape[1] > self.places.num_embeddings:
+                raise ValueError(f"{embedded.shape[1]} positions; this stem knows {self.places.num_embeddings}")
+            embedded = embedded + self.places.weight[: embedded.shape[1]]
         return embedded if self.norm is None else self.norm(embedded)
