@@ -80,7 +80,7 @@ def render(samples: np.ndarray, rate: int, weights: Sequence[float]) -> str:
 
 def thumbnail(samples: np.ndarray) -> str:
     """The waveform alone, in fewer strokes, as a `data:` address."""
-    path = f'<path d="{_waveform(samples, _COLUMNS // 2)}" stroke="{INK}" stroke-width="2" fill="none"/>'
+    path = f'<path d="{_waveform(samples, _COLUMNS // 2)}" stroke="{INK}" stroke-width="3" fill="none"/>'
     return drawing(path, width=_WIDTH, height=_HEIGHT)
 
 
