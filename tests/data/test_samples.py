@@ -5,14 +5,24 @@ from collections import Counter
 import pytest
 
 from underlay.core import OutputExists, UnknownName, UsageError
-from underlay.data import SAMPLES, export_sample, infer_schema, open_table, sample_info
+from underlay.data import (
+    SAMPLES,
+    EventLog,
+    export_sample,
+    gather_events,
+    gathered_items,
+    infer_schema,
+    open_table,
+    sample_info,
+)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_sample_has_the_rows_and_labels_it_promises(name):
     info, table = sample_info(name), open_table(f"sample:{name}")
     assert len(table) == info.rows
-    schema = infer_schema(table).schema
+    table = gather_events(table, EventLog.read(info.log)) if info.log else table
+    schema = infer_schema(table, columns=gathered_items(table) or None).schema
     assert [column.name for column in schema.columns] == [info.column]
     assert (schema.target.name, schema.target.labels) == (info.target, info.labels)
     cells = table.values(info.target)

@@ -10,6 +10,7 @@ import numpy as np
 from underlay.bundle.answering import Progress, run_rows
 from underlay.bundle.backends import Backend
 from underlay.bundle.manifest import Manifest
+from underlay.bundle.ranked import without_barred
 from underlay.bundle.rules import Rule
 from underlay.core import MissingColumn, Modality, RowError, RowProblem, Schema, Target, UsageError, is_ragged
 
@@ -24,7 +25,8 @@ class Answers:
     Args:
         logits: By target, `[N, K]`, as the model gave them.
         probabilities: By target, calibrated, `[N, K]`; for regression the numbers in their unit, `[N, 1]`.
-        predictions: By target: label names, tuples of names (multilabel; tagging, one a unit) or numbers.
+        predictions: By target: label names, tuples of names (multilabel; tagging, one a unit; next item, the likeliest
+            ten in order) or numbers.
         confidence: By target, calibrated, `[N]`, of the least sure label where there are several; NaN for regression.
         problems: By row number.
     """
@@ -105,6 +107,11 @@ class Bundle:
         """
         logits, problems = run_rows(rows, self.modalities, self.backend, self.schema.targets, progress=progress)
         probabilities = {name: self.rules[name].probabilities(values) for name, values in logits.items()}
+        for target in self.schema.targets:
+            if target.ranked:
+                probabilities[target.name] = without_barred(
+                    target, probabilities[target.name], rows, self.modalities, skipped=problems
+                )
         predictions = {name: self.rules[name].decide(_defined(values)) for name, values in probabilities.items()}
         confidence = {name: self.rules[name].confidence(_defined(values)) for name, values in probabilities.items()}
         for row in problems:

@@ -9,6 +9,7 @@ import numpy as np
 from underlay.bundle.bundle import Answers, Bundle
 from underlay.bundle.layout import GOLDEN
 from underlay.bundle.machine import machine_fingerprint
+from underlay.bundle.ranked import likeliest
 from underlay.bundle.strict_json import dump_line, parse
 from underlay.core import BundleRefused, Target, UnderlayError, is_ragged, stream
 
@@ -55,7 +56,7 @@ def make_golden(bundle: Bundle, *, seed: int) -> bytes:
         BundleRefused: The bundle cannot answer its own probes.
     """
     rng = stream(seed, "golden")
-    labels = sum(len(target.labels) for target in bundle.schema.targets)
+    labels = sum(len(target.labels) for target in bundle.schema.targets if not target.ranked)
     wanted = min(max(PROBES, 8 * labels), MOST_PROBES)
     drawn = [_probe(bundle, rng) for _ in range(wanted)]
     # A set of probes would lose their order; a dict keeps it and drops doubles.
@@ -197,12 +198,12 @@ def _unreached(bundle: Bundle, answers: Answers, chosen: Sequence[int]) -> dict[
     found = {}
     for target in bundle.schema.targets:
         seen = {label for place in chosen for label in _names(answers.predictions[target.name][place])}
-        found[target.name] = [label for label in target.labels if label not in seen]
+        found[target.name] = [label for label in target.labels if label not in seen and not target.ranked]
     return found
 
 
 def _scores(bundle: Bundle, answers: Answers, place: int) -> dict[str, list[float]]:
-    """Probabilities, by unit those of what was decided; for regression the logit, whose size knows no unit."""
+    """Probabilities, by unit those of what was decided; logits of the first labels of a ranking, and of numbers."""
     return {target.name: _scores_of(target, answers, place) for target in bundle.schema.targets}
 
 
@@ -210,6 +211,8 @@ def _scores_of(target: Target, answers: Answers, place: int) -> list[float]:
     values = (answers.probabilities if target.labels else answers.logits)[target.name][place]
     if target.by_unit:  # all K of a hundred words would make the file large
         values = values[np.isfinite(values).all(-1)].max(-1)
+    if target.ranked:
+        values = np.sort(answers.logits[target.name][place][likeliest(values[None])[0]])[::-1]
     return [float(value) for value in values]
 
 

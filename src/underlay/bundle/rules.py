@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from underlay.bundle.ranked import SHOWN, likeliest
 from underlay.core import OUTSIDE, BundleRefused, Target, is_ragged, ragged
 
 
@@ -71,13 +72,19 @@ class Rule:
     def decide(self, probabilities: np.ndarray) -> list[Any]:
         """A label name a row; a tuple of names for multilabel, and of one a unit for tagging; a number for regression.
 
-        A unit that was cut lies outside: `O` where there is such a tag, else None.
+        Of a ranked target the likeliest ten in order. A unit that was cut lies outside: `O` where there is such a tag,
+        else None.
         """
         if self.target.task == "regression":
             return [float(value) for value in probabilities[:, 0]]
         if is_ragged(probabilities):
             return [self._tags(row) for row in probabilities]
         names = self.target.labels
+        if self.target.ranked:
+            return [
+                tuple(names[k] for k in best if row[k] > 0)
+                for best, row in zip(likeliest(probabilities), probabilities, strict=True)
+            ]
         chosen = self._chosen(probabilities)
         if self.target.task == "multilabel":
             return [tuple(names[k] for k in np.flatnonzero(row)) for row in chosen]
@@ -104,6 +111,8 @@ class Rule:
             compared = probabilities if self.target.task == "multilabel" else probabilities[:, 1:]
             return np.asarray(np.abs(compared - self._bounds()).min(-1))
         top = np.sort(probabilities, axis=-1)
+        if self.target.ranked:
+            return np.asarray(np.diff(top[:, -SHOWN - 1 :], axis=-1).min(-1))
         return np.asarray(top[:, -1] - top[:, -2])
 
     def _chosen(self, probabilities: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from underlay.core import Schema, Target, UsageError, are_span_tags, find_spans
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     from underlay.bundle import Answers
 
 ERROR = "error"
-SPANS, BY_UNIT = "spans", "unit confidence"
+SPANS, BY_UNIT, RANKED = "spans", "unit confidence", "item scores"
+SHOWN = 10
+"""Labels of a ranked answer, as the bundle gives them."""
 SPAN = pa.struct([("start", pa.int64()), ("stop", pa.int64()), ("kind", pa.string())])
 
 
@@ -19,7 +22,8 @@ def answer_columns(answers: "Answers", schema: Schema, *, scores: bool) -> dict[
     """Give `prediction` and `confidence` of each row and, if asked, one column a label; None in bad rows.
 
     Of a tagging target `prediction` is the list of tags, one a unit; where they mark spans, `spans` lists these; if
-    asked, `unit confidence` is the probability of each tag. With several targets each name begins with its target:
+    asked, `unit confidence` is the probability of each tag. Of a next item `prediction` is the list of the likeliest
+    ten and, if asked, `item scores` their probabilities. With several targets each name begins with its target:
     `stars prediction`.
 
     Args:
@@ -38,6 +42,9 @@ def answer_columns(answers: "Answers", schema: Schema, *, scores: bool) -> dict[
             columns[f"{prefix}confidence"] = _without(confidence.tolist(), bad)
         if target.by_unit:
             columns |= _unit_columns(answers, target, prefix, scores=scores)
+        elif target.ranked and scores:
+            sorted_down = -np.sort(-answers.probabilities[target.name], axis=-1)[:, :SHOWN]
+            columns[f"{prefix}{RANKED}"] = _without(sorted_down.tolist(), bad)
         elif scores and target.labels:
             for position, label in enumerate(target.labels):
                 columns[f"{prefix}{label}"] = _without(answers.probabilities[target.name][:, position].tolist(), bad)
@@ -65,7 +72,7 @@ def list_type(name: str) -> pa.DataType:
     """What the lists of an answer's column hold: spans, numbers or tags; the same for every chunk of it."""
     if name.endswith(SPANS):
         return pa.list_(SPAN)
-    return pa.list_(pa.float64() if name.endswith(BY_UNIT) else pa.string())
+    return pa.list_(pa.float64() if name.endswith((BY_UNIT, RANKED)) else pa.string())
 
 
 def errors_of(answers: "Answers", rows: int) -> list[str | None]:
@@ -77,7 +84,7 @@ def cell_of(value: Any, target: Target) -> Any:
     """A prediction as one cell, None for none; several labels are joined as in the training file."""
     if value is None:
         return None
-    if target.by_unit:
+    if target.dense:
         return list(value)
     if target.task == "multilabel":
         return target.separator.join(value)

@@ -37,6 +37,7 @@ from underlay.core.offers import SuitingModality as SuitingModality
 from underlay.core.protocols import DenseModality as DenseModality
 from underlay.core.protocols import Encoded as Encoded
 from underlay.core.protocols import Event as Event
+from underlay.core.protocols import FollowedModality as FollowedModality
 from underlay.core.protocols import Listener as Listener
 from underlay.core.protocols import Modality as Modality
 from underlay.core.protocols import Model as Model

@@ -157,6 +157,53 @@ class DenseModality(Protocol):
         ...
 
 
+@runtime_checkable
+class FollowedModality(DenseModality, Protocol):
+    """What a modality offers besides, whose values are things that happened, so that one can ask what happens next.
+
+    Its items are the labels of such a target, in this order.
+    """
+
+    @property
+    def causal(self) -> str:
+        """The trunk that suits it where each position may read the past only."""
+        ...
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """What it knows by name."""
+        ...
+
+    @property
+    def first(self) -> int:
+        """The id of the first item; the others follow."""
+        ...
+
+    def unfolded(self, value: Any) -> list[Any]:
+        """The units of a raw value, JSON data: a list of some of them is a value again.
+
+        Raises:
+            RowError: As `encode`.
+        """
+        ...
+
+    def named(self, value: Any) -> list[str | None]:
+        """The item of each unit; None where it is hidden.
+
+        Raises:
+            RowError: As `encode`.
+        """
+        ...
+
+    def barred(self, value: Any) -> list[str]:
+        """Items that are no answer to what happens next.
+
+        Raises:
+            RowError: As `encode`.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class RowProblem:
     """Why one row could not be used.

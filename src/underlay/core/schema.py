@@ -65,6 +65,11 @@ class Target:
         return self.task == "tagging"
 
     @property
+    def ranked(self) -> bool:
+        """Whether an answer is the likeliest labels in order: of what comes next there is seldom one that must."""
+        return self.task == "next-item"
+
+    @property
     def outputs(self) -> int:
         """Logits a head gives for it: K labels, or 1 number."""
         return len(self.labels) if self.labels else 1

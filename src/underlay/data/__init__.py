@@ -7,6 +7,7 @@ from underlay.data.event_log import log_of as log_of
 from underlay.data.findings import Checks as Checks
 from underlay.data.findings import Finding as Finding
 from underlay.data.gathered import gathered_as as gathered_as
+from underlay.data.gathered import gathered_items as gathered_items
 from underlay.data.gathering import Gathering as Gathering
 from underlay.data.gathering import find_wide as find_wide
 from underlay.data.gathering import gather as gather

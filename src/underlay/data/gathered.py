@@ -21,3 +21,9 @@ def gathered_as(table: Table, recipe: Mapping[str, Any]) -> Table:
         if data.get(key):
             table = gatherer(table, data[key])
     return table
+
+
+def gathered_items(table: Table) -> dict[str, str]:
+    """The column that a log of events was gathered into, and its modality; none where there was no log."""
+    spec = (table.gathered or {}).get("events")
+    return {str(spec["item"]): "events"} if spec else {}

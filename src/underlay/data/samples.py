@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +19,7 @@ from underlay.core.wheels import Archive, fetch_members
 from underlay.data import sample_series
 from underlay.data.sample_orders import ROWS, TAGS, orders
 from underlay.data.sample_pictures import digits, mnist
+from underlay.data.sample_shopping import purchases
 from underlay.data.table import Table, content_digest
 
 Columns = Mapping[str, list[Any]]
@@ -89,6 +90,7 @@ class Sample:
     read: Callable[..., Columns]
     column: str = "text"
     target: str = "label"
+    log: Mapping[str, str] = field(default_factory=dict)
 
 
 def sample_info(name: str) -> Sample:
@@ -306,6 +308,20 @@ SAMPLES: Mapping[str, Sample] = {
             orders,
             "tokens",
             "tags",
+        ),
+        Sample(
+            "shopping",
+            "made-up purchases of 300 customers, one row each: what goes with what, and who comes back",
+            "the chain of underlay/data/sample_shopping.py",
+            6127,
+            ("no", "yes"),
+            "",
+            Made(),
+            {},
+            purchases,
+            "item",
+            "returns",
+            {"id": "customer", "time": "time", "item": "item"},
         ),
         *(_series(one) for one in sample_series.SETS),
     )

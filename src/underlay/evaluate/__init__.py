@@ -29,6 +29,8 @@ from underlay.evaluate.measure import difference as difference
 from underlay.evaluate.measure import measure as measure
 from underlay.evaluate.mistakes import Mistake as Mistake
 from underlay.evaluate.mistakes import confident_mistakes as confident_mistakes
+from underlay.evaluate.next_item_baselines import next_item_baselines as next_item_baselines
+from underlay.evaluate.ranked import ranks_of as ranks_of
 from underlay.evaluate.report import CheckLine as CheckLine
 from underlay.evaluate.report import DataFacts as DataFacts
 from underlay.evaluate.report import Fact as Fact

@@ -15,6 +15,7 @@ from underlay.evaluate.contributions import Contribution
 from underlay.evaluate.interval import Interval
 from underlay.evaluate.measure import decide, difference, key_metric, known_rows, measure
 from underlay.evaluate.mistakes import Mistake, Thumbnail, confident_mistakes
+from underlay.evaluate.ranked import ABSENT
 from underlay.evaluate.selective import RiskCoverage, risk_coverage
 from underlay.evaluate.slices import Slice, slices
 from underlay.evaluate.tags import by_unit, decide_tags, span_figures
@@ -82,7 +83,7 @@ class Examination:
     Args:
         target: The column.
         task: One of `core.schema.TASKS`.
-        labels: In their order; empty for regression.
+        labels: In their order; empty for regression and rankings.
         count: Rows measured.
         key: The metric to name first.
         metrics: All of them, with intervals.
@@ -160,6 +161,40 @@ def examine(
     known = known_rows(target, truth)
     if not known.any():
         return Examination(target.name, target.task, target.labels, 0, key_metric(target), {})
+    beside = tuple(
+        Opponent(
+            other.name,
+            other.metrics,
+            other.seconds,
+            difference(
+                target,
+                scores[known],
+                other.scores[known],
+                truth[known],
+                threshold=threshold,
+                seed=seed,
+                resamples=resamples,
+            ),
+        )
+        for other in opponents
+    )
+    parts = slices(target, scores, truth, columns=columns or {}, threshold=threshold, seed=seed, resamples=resamples)
+    mistakes = confident_mistakes(
+        target, scores, truth, values=values, places=places, threshold=threshold, thumbnails=thumbnails
+    )
+    if target.ranked:
+        return Examination(
+            target=target.name,
+            task=target.task,
+            labels=(),
+            count=int(known.sum()),
+            key=key_metric(target),
+            metrics=metrics,
+            opponents=beside,
+            slices=parts,
+            mistakes=mistakes,
+            notes=_of_ranking(target, truth[known]),
+        )
     if target.by_unit:
         answers = _units(target, scores[known], truth[known])
         logits = None if logits is None else _logits_of_units(logits[known], truth[known])
@@ -175,33 +210,13 @@ def examine(
         count=int(known.sum()),
         key=key_metric(target),
         metrics=metrics,
-        opponents=tuple(
-            Opponent(
-                other.name,
-                other.metrics,
-                other.seconds,
-                difference(
-                    target,
-                    scores[known],
-                    other.scores[known],
-                    truth[known],
-                    threshold=threshold,
-                    seed=seed,
-                    resamples=resamples,
-                ),
-            )
-            for other in opponents
-        ),
+        opponents=beside,
         figures=figures,
         confusion=confusion(target, answers.predictions, answers.truth) if answers.single else None,
         calibration=None if logits is None else _calibration(answers, logits, temperature),
         coverage=risk_coverage(answers.confidence, answers.right) if answers.single and not target.by_unit else None,
-        slices=slices(
-            target, scores, truth, columns=columns or {}, threshold=threshold, seed=seed, resamples=resamples
-        ),
-        mistakes=confident_mistakes(
-            target, scores, truth, values=values, places=places, threshold=threshold, thumbnails=thumbnails
-        ),
+        slices=parts,
+        mistakes=mistakes,
         scatter=_scatter(answers, seed) if target.task == "regression" else None,
         counted="unit" if target.by_unit else "row",
         notes=_notes(scores[known], truth[known]) if target.by_unit else (),
@@ -226,6 +241,15 @@ class _Answers:
         if self.single:
             return np.asarray(np.take_along_axis(scores, self.predictions[:, None], axis=1)[:, 0])
         return np.asarray(np.where(self.predictions == 1, scores, 1 - scores))
+
+
+def _of_ranking(target: Target, truth: np.ndarray) -> tuple[str, ...]:
+    """How the ranking was made, and what could not be in it."""
+    found = [f"Each answer ranks all {len(target.labels):,} items; none is sampled."]
+    if cold := int((truth == ABSENT).sum()):
+        share = f"{cold / len(truth):.1%}".replace("%", " %")
+        found.append(f"{cold:,} rows ({share}) ask for an item that training has not seen; they count as misses.")
+    return tuple(found)
 
 
 def _units(target: Target, scores: np.ndarray, truth: np.ndarray) -> _Answers:

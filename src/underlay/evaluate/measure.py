@@ -9,6 +9,7 @@ from underlay.core import DataError, Target, are_span_tags
 from underlay.core.schema import Task
 from underlay.evaluate.classification import many_labels, single_label
 from underlay.evaluate.interval import Interval, Statistic, intervals, percentile_interval, resampled_sums
+from underlay.evaluate.ranked import ranking
 from underlay.evaluate.regression import numbers
 from underlay.evaluate.tags import check_tags, decide_tags, tag_statistics
 
@@ -39,6 +40,9 @@ METRICS: dict[str, Metric] = {
     "recall": Metric("Recall", True, True, "of the spans there are, how many were said"),
     "token_accuracy": Metric("Token accuracy", True, True, "share of words tagged rightly; most lie outside"),
     "exact_match": Metric("Exact match", True, True, "share of rows without a mistake"),
+    "ndcg@10": Metric("NDCG@10", True, False, "gain of the item that came, by its place among the first ten"),
+    "hr@10": Metric("HR@10", True, True, "share of rows whose item was among the first ten"),
+    "mrr": Metric("MRR", True, False, "mean of one over the place of the item that came, among all"),
     "subset_accuracy": Metric("Subset accuracy", True, True, "share of rows with exactly the right labels"),
     "macro_f1": Metric("Macro F1", True, True, "F1 averaged over labels, rare ones count as much"),
     "micro_f1": Metric("Micro F1", True, True, "F1 of all decisions together; one label a row: the accuracy"),
@@ -60,7 +64,7 @@ KEY_METRIC: dict[Task, str] = {
     "multilabel": "micro_f1",
     "regression": "mae",
     "tagging": "f1",
-    "next-item": "accuracy",
+    "next-item": "ndcg@10",
 }
 
 
@@ -89,7 +93,7 @@ def measure(
         target: What was predicted.
         scores: Probabilities `[N, K]`, or predicted numbers `[N]` for regression; for tagging an array a row `[U, K]`.
         truth: Label indices `[N]`, `[N, K]` of 0 and 1, or numbers `[N]`; rows of -100 or NaN are set aside. For
-            tagging an array of label indices a row, `[U]`.
+            tagging an array of label indices a row, `[U]`; of a ranked target -1 where it is none of the labels.
         threshold: Of the second label (binary), or one a label (multilabel, .5 by default); None: the likeliest.
         seed: Of the resampling.
         resamples: How many.
@@ -120,6 +124,8 @@ def statistics(
         return numbers(scores, truth)
     if target.by_unit:
         return tag_statistics(target, scores, truth)
+    if target.ranked:
+        return ranking(scores, truth)
     predictions = decide(target, scores, threshold=threshold)
     if target.task == "multilabel":
         return many_labels(scores, truth, predictions)

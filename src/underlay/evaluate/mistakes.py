@@ -160,7 +160,7 @@ def named(target: Target, answer: Any, words: Sequence[str] = ()) -> str:
         return told(target, answer, words)
     if target.task == "multilabel":
         return ", ".join(label for label, on in zip(target.labels, answer, strict=True) if on == 1) or "(none)"
-    return target.labels[int(answer)]
+    return target.labels[int(answer)] if answer >= 0 else "(never seen in training)"
 
 
 def row_text(values: Mapping[str, Any], *, pictured: Collection[str] = ()) -> str:

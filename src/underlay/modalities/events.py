@@ -153,15 +153,36 @@ class Events:
         """Events of the row, those that were cut included."""
         return int(encoded["count"][0])
 
-    def seen(self, value: Any) -> tuple[str, ...]:
-        """Items that are no answer to what happens next: those that happened, where the training rows repeat few.
+    @property
+    def first(self) -> int:
+        """The id of the first item."""
+        return FIRST
+
+    def unfolded(self, value: Any) -> list[Any]:
+        """The events as a list, JSON data.
+
+        Raises:
+            RowError: As `encode`.
+        """
+        return events_parts.plain(self._events(value))
+
+    def named(self, value: Any) -> list[str | None]:
+        """The item of each event; None where it is hidden.
+
+        Raises:
+            RowError: As `encode`.
+        """
+        return [event.item for event in self._events(value)]
+
+    def barred(self, value: Any) -> list[str]:
+        """Items that happened already, where the training rows repeat few: these are no answer to what happens next.
 
         Raises:
             RowError: As `encode`.
         """
         if self._learned("repeats"):
-            return ()
-        return tuple(dict.fromkeys(event.item for event in self._events(value) if event.item is not None))
+            return []
+        return list(dict.fromkeys(name for name in self.named(value) if name is not None))
 
     def describe(self) -> Mapping[str, Any]:
         """What the stem `events.v1` needs: `vocabulary`, `gaps`, sizes of the `attributes`, `limit`."""

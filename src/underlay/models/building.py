@@ -35,6 +35,7 @@ def configure(
     head: str = "linear",
     dropout: float = 0.1,
     dense: Collection[str] = (),
+    tied: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Describe a model on one trunk as JSON data, with full registry names and every argument that is not a default.
 
@@ -46,6 +47,7 @@ def configure(
         head: Name in `HEADS`.
         dropout: Everywhere: stem, trunk and head.
         dense: Targets with a label for each position.
+        tied: By target whose head shares the vectors of a stem: its `column` and the id of its `first` label.
 
     Raises:
         UsageError: The pretrained stem reads another vocabulary, or shorter segments, than a column has; the trunk
@@ -55,7 +57,7 @@ def configure(
     if dense:
         _check_dense(backbone, columns, dense)
     branch = _branch(backbone, columns, pooling=pooling, dropout=dropout)
-    return {**branch, "heads": _heads(outputs, head, dropout, dense)}
+    return {**branch, "heads": _heads(outputs, head, dropout, dense, tied)}
 
 
 def configure_fused(
@@ -139,7 +141,24 @@ def _signal(config: Mapping[str, Any], heads: Sequence[Mapping[str, Any]]) -> Si
                 f"the stem of {column!r} is {model.stem(column).width} wide, the trunk reads {trunk.channels}",
                 code="config_value",
             )
+    for head in heads:
+        _check_tied(model, head)
     return model
+
+
+def _check_tied(model: SignalModel, head: Mapping[str, Any]) -> None:
+    """Refuse a head that shares vectors which are not there."""
+    column = head.get("column")
+    if column is None:
+        return
+    vectors = getattr(model.stem(column), "vectors", None) if column in model.columns else None
+    last = head["first"] + head["outputs"]
+    if vectors is None or not 0 <= head["first"] <= last <= len(vectors):
+        raise BundleRefused(
+            f"the head of {head['target']!r} shares vectors {head['first']} to {last} of {column!r}, which has "
+            f"{'none' if vectors is None else len(vectors)}",
+            code="config_value",
+        )
 
 
 def _fused(config: Mapping[str, Any]) -> FusedModel:
@@ -154,6 +173,8 @@ def _fused(config: Mapping[str, Any]) -> FusedModel:
     settings = {key: config["fusion"].get(key) for key in own}
     if any(not _fits(value, own[key]) for key, value in settings.items()):
         raise BundleRefused(f"the fusion has {settings}; it needs a width and a branch_dropout", code="config_value")
+    if any("column" in head for head in config["heads"]):
+        raise BundleRefused("the fused model has a head that shares a stem's vectors", code="config_value")
     if dense := _dense(config["heads"]):
         raise BundleRefused(f"the fused model has the dense targets {sorted(dense)}", code="config_value")
     arguments = {**_without(config["fusion"], "branch_dropout"), "branches": len(config["branches"])}
@@ -231,9 +252,17 @@ def _check_dense(backbone: Backbone, columns: Mapping[str, Mapping[str, Any]], d
         )
 
 
-def _heads(outputs: Mapping[str, int], head: str, dropout: float, dense: Collection[str] = ()) -> list[dict[str, Any]]:
+def _heads(
+    outputs: Mapping[str, int],
+    head: str,
+    dropout: float,
+    dense: Collection[str] = (),
+    tied: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    shared = tied or {}
     return [
-        {"target": target, "name": HEADS.full_name(head), "outputs": count, "dropout": dropout}
+        {"target": target, "name": HEADS.full_name("tied" if target in shared else head), "outputs": count}
+        | {"dropout": dropout, **shared.get(target, {})}
         | ({"dense": True} if target in dense else {})
         for target, count in outputs.items()
     ]

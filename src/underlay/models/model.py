@@ -110,11 +110,15 @@ class SignalModel(nn.Module):
             raise ValueError("this model has no decoder that reads memory; pass memory=None")
         hidden = self._trunk(embedded, mask, start=start)
         features = self.pooling(hidden, mask)
-        logits = {
-            target: self.heads[safe_key(target)](hidden if target in self.dense else features)
-            for target in self.targets
-        }
+        logits = {target: self._said(target, hidden if target in self.dense else features) for target in self.targets}
         return Output(hidden, features, logits, mask)
+
+    def _said(self, target: str, seen: Tensor) -> Tensor:
+        """The logits of one target; a tied head reads the vectors of its stem besides."""
+        head = self.heads[safe_key(target)]
+        column = getattr(head, "column", None)
+        logits: Tensor = head(seen) if column is None else head(seen, cast("Any", self.stem(column)).vectors)
+        return logits
 
     def lower(self, inputs: Inputs, stop: int) -> Tensor:
         """What enters trunk layer `stop`, `[B, L, D]`: the stem and the layers below."""

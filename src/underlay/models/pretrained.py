@@ -69,6 +69,18 @@ SCRATCH: Mapping[str, Mapping[str, Any]] = {
     "resnet-1d": {"name": "residual1d", "width": 64, "depth": 3, "kernels": [7, 5, 3]},
     "minirocket": {"name": "identity", "width": 9996},
     "resnet": {"name": "residual", "width": 128, "stages": [[2, 32], [2, 64], [2, 128]]},
+    "sasrec": {
+        "name": "transformer",
+        "width": 64,
+        "depth": 2,
+        "heads": 2,
+        "inner": 128,
+        "norm": "pre",
+        "causal": True,
+        "rotary": True,
+        "final_norm": True,
+        "norm_eps": 1e-5,
+    },
     "tabular": {
         "name": "transformer",
         "width": 96,
@@ -83,16 +95,19 @@ SCRATCH: Mapping[str, Mapping[str, Any]] = {
 }
 """Trunks that start from nothing, with sizes that two cores train in minutes."""
 
-_POOLING = {"convolution": "max", "recurrent": "attention", "resnet": "max"}
+_POOLING = {"convolution": "max", "recurrent": "attention", "resnet": "max", "sasrec": "last"}
 """After 120 steps on MNIST at 16 pixels a side, `resnet` had 91 % of the rest right with `max`, 74 % with `mean`."""
 
 _RATES = {"resnet": 2e-3}
 """Peak rates of trunks from scratch that take larger steps than the others: 93 % there at 3e-3, 91 % at 1e-3."""
 
-_SUGGESTS: Mapping[str, Mapping[str, Any]] = {"resnet": {"image": {"most": 64}, "audio": {"picture": True}}}
+_SUGGESTS: Mapping[str, Mapping[str, Any]] = {
+    "resnet": {"image": {"most": 64}, "audio": {"picture": True}},
+    "sasrec": {"events": {"empty": "refuse"}},
+}
 """Trunk from scratch -> modality -> options that suit it."""
 
-_STEPS = {"inception": 600, "resnet-1d": 600}
+_STEPS = {"inception": 600, "resnet-1d": 600, "sasrec": 1500}
 """Optimiser steps a trunk from scratch needs, however few the rows."""
 
 FIXED_RATE = 1e-5

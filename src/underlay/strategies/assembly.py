@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from underlay.core import DenseModality, Modality, RecipeError, Schema, Suited, UsageError, nearest
+from underlay.core import DenseModality, FollowedModality, Modality, RecipeError, Schema, Suited, UsageError, nearest
 from underlay.modalities import MODALITIES
 from underlay.models import (
     FUSIONS,
@@ -22,6 +22,7 @@ from underlay.models import (
 from underlay.strategies.recipe import Recipe
 
 JOINT, LATE = "joint", "late"
+LINEAR, TIED = "linear", "tied"
 JOINT_TRUNK = "transformer"
 """Where columns of several kinds stand on one trunk and the recipe names none."""
 
@@ -120,13 +121,14 @@ class Assembly:
             require_units(modalities, dense[0])
         shared: dict[str, Any] = {
             "outputs": outputs,
-            "head": recipe.model.head,
+            "head": head_of(recipe, schema),
             "dropout": recipe.model.dropout,
             "dense": dense,
         }
         described = {name: modality.describe() for name, modality in modalities.items()}
         if self.fusion == JOINT:
-            return configure(self.backbones[0], columns=described, pooling=self.pooling(recipe), **shared)
+            tied = tied_heads(recipe, schema, self.backbones[0], modalities)
+            return configure(self.backbones[0], columns=described, pooling=self.pooling(recipe), tied=tied, **shared)
         return configure_fused(
             [(branch.backbone, {name: described[name] for name in branch.columns}) for branch in self.branches],
             fusion=self.fusion,
@@ -160,6 +162,58 @@ def require_units(modalities: Mapping[str, Modality], target: str) -> None:
             )
 
 
+def follows(schema: Schema) -> list[str]:
+    """Targets that ask what happens next."""
+    return [target.name for target in schema.targets if target.dense and not target.by_unit]
+
+
+def head_of(recipe: Recipe, schema: Schema) -> str:
+    """The head of targets that share no vectors.
+
+    Raises:
+        RecipeError: A tied head is asked for and no target asks what happens next.
+    """
+    asked = recipe.model.head
+    if asked == TIED and not follows(schema):
+        raise RecipeError(["model.head is 'tied', which compares items; the target is no next item: take linear"])
+    return LINEAR if asked in ("auto", TIED) else asked
+
+
+def resolved_head(recipe: Recipe, schema: Schema) -> str:
+    """The head by name, for a recipe that says what was done."""
+    return TIED if recipe.model.head in ("auto", TIED) and follows(schema) else head_of(recipe, schema)
+
+
+def tied_heads(
+    recipe: Recipe, schema: Schema, backbone: Backbone, modalities: Mapping[str, Modality]
+) -> dict[str, dict[str, Any]]:
+    """By target that asks what happens next: the column whose vectors its head shares, unless it has another head.
+
+    Raises:
+        UsageError: The values do not happen, or the trunk reads the future, which holds the answer.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for target in follows(schema):
+        column, modality = next(iter(modalities.items()))
+        if not isinstance(modality, FollowedModality):
+            raise UsageError(
+                f"{target!r} asks what happens next, and {column!r} is read as {modality.name}, whose values do not "
+                "happen",
+                "read it as events",
+                code="next_item",
+            )
+        if not backbone.trunk.get("causal", False):
+            raise UsageError(
+                f"{target!r} asks what happens next, and the trunk {backbone.name} reads the future, which holds the "
+                "answer",
+                f"--trunk {modality.causal}, or --trunk transformer --set model.options.causal=true",
+                code="not_causal",
+            )
+        if recipe.model.head in ("auto", TIED):
+            found[target] = {"column": column, "first": modality.first}
+    return found
+
+
 def assemble(recipe: Recipe, schema: Schema, suits: Suits = lambda kind, columns: None) -> Assembly:
     """Find the trunks that the recipe names, or those that suit the columns.
 
@@ -187,18 +241,18 @@ def assemble(recipe: Recipe, schema: Schema, suits: Suits = lambda kind, columns
         raise RecipeError([f"model.branches names {stray[0]!r}; the columns are read as {', '.join(groups)}"])
     named, several = recipe.model.trunk != "auto", len(groups) > 1
     fusion = asked if asked != "auto" else LATE if several and not named else JOINT
-    joint = fusion == JOINT or not several
+    joint, causal = fusion == JOINT or not several, bool(follows(schema))
     found = {} if named or (joint and several) else _suited(groups, chosen, suits)
     reasons = {kind: one.why for kind, one in found.items()}
     trunks = {kind: one.trunk for kind, one in found.items()} | chosen
     if joint:
         first = next(iter(groups))
-        default = JOINT_TRUNK if several else _default(first, columns=len(kinds))
+        default = JOINT_TRUNK if several else _default(first, columns=len(kinds), causal=causal)
         backbone = resolve(recipe.model.trunk if named else trunks.get(first, default), options=recipe.model.options)
         return Assembly((Branch(first, tuple(kinds), backbone),), reasons=reasons)
     return Assembly(
         tuple(
-            Branch(kind, tuple(names), resolve(trunks.get(kind, _default(kind, columns=len(names)))))
+            Branch(kind, tuple(names), resolve(trunks.get(kind, _default(kind, columns=len(names), causal=causal))))
             for kind, names in groups.items()
         ),
         fusion,
@@ -212,7 +266,9 @@ def _suited(groups: Mapping[str, Sequence[str]], named: Mapping[str, str], suits
     return {kind: one for kind, one in asked.items() if one is not None}
 
 
-def _default(kind: str, *, columns: int) -> str:
+def _default(kind: str, *, columns: int, causal: bool) -> str:
     """The trunk that suits a modality; `shared`, where that one reads a single column and there are several."""
     modality = MODALITIES[kind]
+    if causal and hasattr(modality, "causal"):
+        return str(modality.causal)
     return str(getattr(modality, "shared", modality.trunk) if columns > 1 else modality.trunk)

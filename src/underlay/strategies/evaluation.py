@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from underlay.bundle import Answers, Bundle
-from underlay.core import DataError, MissingColumn, Target
+from underlay.core import DataError, FollowedModality, MissingColumn, Target
 from underlay.data import Table, encode_targets, gathered_as, open_table
 from underlay.evaluate import DataFacts, Examination, Fact, ReportData, examine
 from underlay.strategies.inputs import scores_of, thumbnails
+from underlay.strategies.next_item import ask_last
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def evaluate(
     with TemporaryDirectory(prefix="underlay-") as cache:
         opened = open_table(source, cache=Path(cache))
         table = gathered_as(opened, bundle.provenance.get("recipe", {})).with_files(bundle.file_columns)
+        table, truths = _truths(bundle, table)
         columns = {column.name: table.values(column.name) for column in bundle.schema.columns}
-        truths = {target.name: encode_targets(table, target).values for target in bundle.schema.targets}
         by = {name: table.values(name) for name in slice_by}
         answers = bundle.answer(columns, progress=progress)
         slipped = _slipped(bundle, answers, truths)
@@ -90,6 +91,18 @@ def evaluate(
         problems = tuple((table.place(row), message) for row, message in sorted(told.items()))
         unlabelled = max(int(answered.sum()) - one.count for one in examined)
         return Evaluation(examined, len(table), problems, unlabelled)
+
+
+def _truths(bundle: Bundle, table: Table) -> tuple[Table, dict[str, np.ndarray]]:
+    """The rows to answer, and by target what is true of them; of what happens next, the last event is the answer."""
+    truths: dict[str, np.ndarray] = {}
+    for target in bundle.schema.targets:
+        if target.ranked:
+            name, modality = next(iter(bundle.modalities.items()))
+            table, truths[target.name] = ask_last(table, name, cast("FollowedModality", modality), target)
+        else:
+            truths[target.name] = encode_targets(table, target).values
+    return table, truths
 
 
 def _slipped(bundle: Bundle, answers: Answers, truths: Mapping[str, np.ndarray]) -> dict[int, str]:

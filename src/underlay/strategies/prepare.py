@@ -2,14 +2,15 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from underlay.core import DataError, Modality, RecipeError, Schema, Target, joined, rows_within, stream
+from underlay.core import Column, DataError, Modality, RecipeError, Schema, Target, joined, ragged, rows_within, stream
 from underlay.data import (
+    EventLog,
     Gathering,
     Splits,
     Table,
@@ -17,7 +18,10 @@ from underlay.data import (
     encode_targets,
     find_wide,
     gather,
+    gather_events,
+    gathered_items,
     infer_schema,
+    log_of,
     open_table,
     split,
 )
@@ -25,6 +29,8 @@ from underlay.modalities import MODALITIES
 from underlay.objectives import balanced_weights
 from underlay.strategies.assembly import Assembly
 from underlay.strategies.listening import Say
+from underlay.strategies.next_item import PIECE, UNASKED, ask_last, leave_last_out, reader_of, target_name
+from underlay.strategies.pairs import options_of, pair_of, shared_lengths
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.unit_counts import unequal_rows
 from underlay.train import EncodedRows, encode_store
@@ -50,6 +56,8 @@ class Prepared:
         splits: Row numbers; `test` counts within `test_table` where there is one.
         set_aside: Rows without a usable target or input, and why.
         scales: Regression target -> (mean, scale) of the training rows.
+        asked: Next-item target -> what each row as a whole asks for, of `table`; empty where there is none.
+        test_asked: The same of the table that test rows come from.
     """
 
     table: Table
@@ -60,6 +68,8 @@ class Prepared:
     splits: Splits
     set_aside: Mapping[str, int]
     scales: Mapping[str, tuple[float, float]]
+    asked: Mapping[str, np.ndarray] = field(default_factory=dict)
+    test_asked: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def digests(self) -> dict[str, str]:
@@ -78,8 +88,14 @@ class Prepared:
         return table.values(column, getattr(self.splits, part))
 
     def truth(self, part: str, target: str) -> np.ndarray:
-        """Targets of `train`, `validation` or `test` rows, in the target's own units."""
+        """Targets of `train`, `validation` or `test` rows, in the target's own units.
+
+        Of a target that asks what happens next: what follows each event of the training rows, an array a row; of the
+        others the one label each row asks for, -1 where training has not seen it.
+        """
         values = self.test_targets if part == "test" else self.targets
+        if part != "train" and target in self.asked:
+            values = self.test_asked if part == "test" else self.asked
         return np.asarray(values[target][getattr(self.splits, part)])
 
     def scaled(self, targets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -101,13 +117,16 @@ def read(source: Any, recipe: Recipe, *, test: Any = None, cache: Path, say: Say
     data = recipe.data
     names = (data.target,) if isinstance(data.target, str) else tuple(data.target or ())
     table = _opened(source, recipe, names, cache)
+    if (followed := followed_column(table, recipe, names)) is not None:
+        return _read_followed(table, *followed, recipe, test=test, cache=cache, say=say)
+    group, time = _roles(table, recipe)
     inferred = infer_schema(
         table,
         targets=names,
-        columns=data.columns,
+        columns=data.columns or gathered_items(table) or None,
         task=data.task,
-        group=data.group,
-        time=data.time,
+        group=group,
+        time=time,
         weight=data.weight,
         extra=data.extra,
     )
@@ -142,24 +161,125 @@ def read(source: Any, recipe: Recipe, *, test: Any = None, cache: Path, say: Say
     )
 
 
+def followed_column(table: Table, recipe: Recipe, targets: Sequence[str]) -> tuple[str, str] | None:
+    """The column of which the run asks what happens next, and its modality; None where it asks something else.
+
+    That is so where the recipe says `next-item`, and where no target is named and the only input is things that happen.
+
+    Raises:
+        RecipeError: It is asked for, and there is no such column, or several, or another target is named.
+    """
+    columns = recipe.data.columns or gathered_items(table)
+    able = {name: kind for name, kind in columns.items() if name in table.columns and happens(kind)}
+    if recipe.data.task != "next-item":
+        return next(iter(able.items())) if not targets and len(columns) == len(able) == 1 else None
+    if len(columns) != 1 or len(able) != 1:
+        raise RecipeError([f"next-item reads one column of events; the columns are {dict(columns)}: --events COLUMN"])
+    (column, kind) = next(iter(able.items()))
+    if tuple(targets) not in ((), (target_name(column),)):
+        raise RecipeError([f"next-item predicts from {column!r} itself; drop the target {targets[0]!r}"])
+    return column, kind
+
+
+def happens(modality: str) -> bool:
+    """Whether values of this modality are things that happen one after another."""
+    return modality in MODALITIES and hasattr(MODALITIES[modality], "unfolded")
+
+
+def _read_followed(
+    table: Table, column: str, modality: str, recipe: Recipe, *, test: Any, cache: Path, say: Say
+) -> Prepared:
+    """A data set that asks what happens next in `column`."""
+    wanted, options = recipe.data.split, recipe.model.read.get(modality, {})
+    length = recipe.model.max_length
+    found = leave_last_out(
+        table,
+        column,
+        modality,
+        options=options,
+        validation=wanted.validation > 0,
+        test=test is None and wanted.test > 0,
+        piece=PIECE if length == "auto" else length,
+        seed=recipe.seed,
+    )
+    if not len(found.splits.validation):
+        raise RecipeError(["data.split.validation is 0; next-item needs it to choose the best epoch"])
+    test_table, asked, values = None, found.asked, found.values
+    target = found.target
+    if test is not None:
+        whole = _opened(test, recipe, (), cache)
+        reader = reader_of(modality, options).fit(
+            column_values(found.table, column, found.splits.train), stream(0, "test")
+        )
+        test_table, asked = ask_last(whole, column, reader, target)
+        values = ragged([np.zeros(0, np.int64)] * len(test_table))
+    splits = found.splits
+    if test_table is not None:
+        splits = replace(splits, test=np.flatnonzero(asked != UNASKED))
+    prepared = Prepared(
+        found.table,
+        test_table,
+        Schema((Column(column, modality),), (target,), extra=recipe.data.extra),
+        {target.name: found.values},
+        {target.name: values},
+        splits,
+        {"events that cannot be read": len(found.problems)} if found.problems else {},
+        {},
+        {target.name: found.asked},
+        {target.name: asked},
+    )
+    _say_followed(prepared, table, found.short, say, named=recipe.data.task is not None)
+    return prepared
+
+
+def _say_followed(prepared: Prepared, table: Table, short: int, say: Say, *, named: bool) -> None:
+    """What a person should know of data that asks what happens next."""
+    column, target = prepared.schema.columns[0], prepared.schema.target
+    test = prepared.truth("test", target.name)
+    notes = [
+        *table.notes,
+        f"{len(table):,} rows of {table.name}",
+        f"input: {column.name!r}, read as {column.modality}",
+        f"target: what happens next in {column.name!r} (next-item), {len(target.labels):,} items"
+        + ("" if named else "; no target was named: --target COLUMN predicts another column from the events"),
+        f"the last event of each row is asked in the test, the one before it in validation: {len(test):,} rows",
+        *([f"{short:,} rows are too short for that and only teach"] if short else []),
+    ]
+    for note in notes:
+        say.note(note)
+    if len(test) and (cold := float((test == -1).mean())) > 0:
+        say.note(f"{cold:.1%} of the test items were not seen in training and count as misses".replace("%", " %"))
+
+
+def _roles(table: Table, recipe: Recipe) -> tuple[str | None, str | None]:
+    """The columns of group and time; none that went into gathered events: each row is a group of its own then."""
+    used = {name for spec in (table.gathered or {}).values() for name in spec.values() if isinstance(name, str)}
+    group, time = recipe.data.group, recipe.data.time
+    return None if group in used else group, None if time in used else time
+
+
 def fit_modalities(prepared: Prepared, assembly: Assembly, recipe: Recipe, *, say: Say) -> dict[str, Modality]:
-    """One fitted modality a column, from the training rows alone."""
-    fitted = {}
-    for column in prepared.schema.columns:
+    """One fitted modality a column, from the training rows alone; a pair on one trunk shares its length."""
+    pair = pair_of(assembly, prepared.schema, recipe)
+
+    def fitted(column: Column, **more: Any) -> Modality:
         kind, backbone = MODALITIES[column.modality], assembly.backbone_of(column.name)
-        options = {
-            "max_length": recipe.model.max_length,
-            "long": recipe.model.long,
-            **backbone.suggests.get(column.modality, {}),
-            **recipe.model.read.get(column.modality, {}),
-        }
+        options = {**options_of(column.modality, backbone, recipe), **more}
         fresh = kind.create(assets=backbone.assets, limit=backbone.limit, options=options)
         values = column_values(prepared.table, column.name, prepared.splits.train)
-        modality = fresh.fit(values, stream(recipe.seed, f"modality/{column.name}"))
+        modality: Modality = fresh.fit(values, stream(recipe.seed, f"modality/{column.name}"))
+        return modality
+
+    found = {column.name: fitted(column, **pair.get(column.name, {})) for column in prepared.schema.columns}
+    if pair:
+        lengths = shared_lengths(found, limit=assembly.backbones[0].limit)
+        for column in prepared.schema.columns if lengths else ():
+            found[column.name] = fitted(column, **pair[column.name], max_length=lengths[column.name])
+        say.note(f"{' and '.join(map(repr, pair))} are read as a pair, the second behind the first")
+    for name, modality in found.items():
         for warning in modality.facts().get("warnings", ()):
-            say.warning(f"column {column.name!r}: {warning}")
-        fitted[column.name] = modality
-    return fitted
+            say.warning(f"column {name!r}: {warning}")
+    return found
 
 
 def encode(
@@ -249,16 +369,27 @@ def _opened(source: Any, recipe: Recipe, targets: Sequence[str], cache: Path) ->
 
 
 def gathered(table: Table, recipe: Recipe) -> Table:
-    """The table with the series that lie in many columns or rows in one, as the recipe says or as is clear.
+    """The table with series and events that lie in many columns or rows in one, as the recipe says or as is clear.
 
     Where the recipe names other input columns, nothing is gathered unasked.
     """
+    if (log := _log(table, recipe)) is not None:
+        return gather_events(table, log)
     asked, named = recipe.data.series, recipe.data.columns
     if asked is False:
         return table
     unasked = asked is None and (named is None or "series" in named)
     how = Gathering.read(asked) if asked is not None else find_wide(table) if unasked else None
     return table if how is None else gather(table, how)
+
+
+def _log(table: Table, recipe: Recipe) -> EventLog | None:
+    """How events lie in many rows: as the recipe says, or by its column of events with a group and a time."""
+    data = recipe.data
+    if data.events is not None:
+        return EventLog.read(data.events)
+    columns = [name for name, kind in (data.columns or {}).items() if name in table.columns and happens(kind)]
+    return log_of(table, columns, group=data.group, time=data.time)
 
 
 def _with_files(table: Table, schema: Schema) -> Table:

@@ -24,7 +24,9 @@ class SplitRecipe(Section):
 
     validation: Share = Field(0.1, description="share of the rows that choose the best epoch and the calibration")
     test: Share = Field(0.1, description="share of the rows kept for the figures; unused when a test file is given")
-    by: Literal["stratified", "random", "group", "time"] = Field("stratified", description="what splits keep together")
+    by: Literal["stratified", "random", "group", "time", "leave-last-out"] = Field(
+        "stratified", description="what splits keep together; leave-last-out: the last events of each row are asked"
+    )
 
 
 class DataRecipe(Section):
@@ -32,7 +34,9 @@ class DataRecipe(Section):
 
     target: str | tuple[str, ...] | None = Field(None, description="column(s) to predict; null: inferred and said")
     columns: dict[str, str] | None = Field(None, description="input columns and their modality; null: inferred")
-    task: Literal["binary", "multiclass", "multilabel", "regression"] | None = Field(None, description="null: inferred")
+    task: Literal["binary", "multiclass", "multilabel", "regression", "tagging", "next-item"] | None = Field(
+        None, description="null: inferred"
+    )
     group: str | None = Field(None, description="rows of one group stay in one split")
     time: str | None = Field(None, description="later rows are for validation and test")
     weight: str | None = Field(None, description="importance of a row, > 0")
@@ -60,7 +64,7 @@ class ModelRecipe(Section):
     read: dict[str, dict[str, Any]] = Field({}, description="how a modality is read: {image: {size: 96}}")
     options: dict[str, Any] = Field({}, description="arguments of a trunk from scratch (layers, width, cell)")
     pooling: str = Field("auto", description="positions to one vector: mean, first, last, max, attention")
-    head: str = Field("linear", description="linear or mlp")
+    head: str = Field("auto", description="linear, mlp or tied (to the vectors of the items); auto: by the task")
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.1, description="share of values dropped in training")
     max_length: Auto | Annotated[int, Field(ge=4)] = Field("auto", description="most positions of a row")
     long: Literal["head-tail", "windows", "head"] = Field("head-tail", description="how a longer value is read")

@@ -12,7 +12,7 @@ import numpy as np
 
 from underlay.bundle import Answers, Bundle, Contents, Rule, reference_sketch, seal
 from underlay.bundle.machine import installed
-from underlay.core import Modality, Target, joined
+from underlay.core import FollowedModality, Modality, Target, joined
 from underlay.core.durable import write_file
 from underlay.evaluate import (
     Baseline,
@@ -29,6 +29,7 @@ from underlay.evaluate import (
     counted_kinds,
     examine,
     fit_temperature,
+    next_item_baselines,
     render_report,
     tag_baselines,
 )
@@ -172,7 +173,11 @@ def _contents(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]) 
 def _said(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]) -> Answers:
     """What the trained model says of the validation rows: the reference of decisions and confidence."""
     rules = {t.name: Rule.from_calibration(t, calibration[t.name]) for t in measured.data.schema.targets}
-    logits = measured.learned.validation_logits
+    logits = {
+        target.name: joined(found) if target.ranked else found
+        for target in measured.data.schema.targets
+        for found in [measured.learned.validation_logits[target.name]]
+    }
     probabilities = {name: rule.probabilities(logits[name]) for name, rule in rules.items()}
     return Answers(
         logits,
@@ -223,6 +228,17 @@ def _opponents(
     """The baselines of one target: of units by their names, else of rows by classical features."""
     truths = [measured.data.truth(part, target.name) for part in ("train", "test")]
     seed = measured.recipe.seed
+    if target.ranked:
+        name, modality = next(iter(measured.modalities.items()))
+        assert isinstance(modality, FollowedModality)  # as the trunk was chosen
+        return next_item_baselines(
+            target,
+            [modality.named(value) for value in learned[name]],
+            [modality.named(value) for value in asked[name]],
+            truths[1],
+            barred=[modality.barred(value) for value in asked[name]],
+            seed=seed,
+        )
     if target.by_unit:
         name, modality = next(iter(measured.modalities.items()))
         seen, tested = (
@@ -300,7 +316,8 @@ def _learning(measured: Measured) -> Learning:
     progress = measured.learned.state.progress
     validations = [record for record in progress.history if "epoch" in record]
     metric = next(
-        (name for name in ("f1", "accuracy", "micro_f1", "loss") if validations and name in validations[0]), "loss"
+        (name for name in ("f1", "ndcg@10", "accuracy", "micro_f1", "loss") if validations and name in validations[0]),
+        "loss",
     )
     return Learning(
         tuple((int(record["step"]), record["loss"]) for record in progress.history if "epoch" not in record),
@@ -313,6 +330,8 @@ def _learning(measured: Measured) -> Learning:
 def _label_counts(data: Prepared, target: Target) -> dict[str, int]:
     if target.by_unit:
         return counted_kinds(target, data.truth("train", target.name))
+    if target.ranked:
+        return {}
     truth = joined(data.truth("train", target.name))
     if truth.ndim == 2:
         return {name: int((truth[:, index] == 1).sum()) for index, name in enumerate(target.labels)}

@@ -10,7 +10,7 @@ import torch
 from underlay.core import Schema
 from underlay.models import is_fixed
 from underlay.objectives import default_objective
-from underlay.strategies.assembly import JOINT, Assembly
+from underlay.strategies.assembly import JOINT, Assembly, resolved_head
 from underlay.strategies.recipe import Recipe
 from underlay.train import OPTIMIZERS, SCHEDULES
 
@@ -79,18 +79,24 @@ def resolve_recipe(
     targets = [target.name for target in schema.targets]
     return recipe.change(
         {
-            "data": {"target": targets[0] if len(targets) == 1 else targets, "columns": columns},
+            "data": {"target": targets[0] if len(targets) == 1 else targets, "columns": columns, **_task(schema)},
             "model": {
                 "stem": "+".join(dict.fromkeys(columns.values())),
                 "max_length": max_length or recipe.model.max_length,
                 "pooling": assembly.pooling(recipe),
                 "fusion": assembly.fusion,
+                "head": resolved_head(recipe, schema),
                 **_trunks(assembly),
             },
             "objective": recipe.objective or default_objective(schema.targets),
             "train": choices,
         }
     )
+
+
+def _task(schema: Schema) -> dict[str, Any]:
+    """The task, where the name of the target alone would not say it again."""
+    return {"task": schema.targets[0].task} if schema.targets[0].ranked else {}
 
 
 def _trunks(assembly: Assembly) -> dict[str, Any]:

@@ -65,12 +65,26 @@ def _dense_figures(target: Target, asked: Asked) -> tuple[float, float, dict[str
     logits, labels = torch.cat(asked.logits), torch.cat(asked.labels).long()
     loss = float(F.cross_entropy(logits, labels)) if len(labels) else 0.0
     accuracy = float((logits.argmax(-1) == labels).float().mean()) if len(labels) else 0.0
+    if target.ranked:
+        gain = float(ranking_gain(logits, labels)) if len(labels) else 0.0
+        return gain, -loss, {"loss": loss, "ndcg@10": gain}
     record = {"loss": loss, "accuracy": accuracy}
     if not (target.by_unit and are_span_tags(target.labels)):
         return accuracy, -loss, record
     names = [[[target.labels[int(at)] for at in row] for row in rows] for rows in (asked.labels, _said(asked))]
     found = spans_f1(*names)
     return found, -loss, {"loss": loss, "f1": found, "accuracy": accuracy}
+
+
+def ranking_gain(logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean NDCG@10 over all labels, the one that came being the only relevant one.
+
+    >>> ranking_gain(torch.tensor([[0.0, 2.0, 1.0]]), torch.tensor([1]))
+    tensor(1.)
+    """
+    own = logits.gather(-1, labels.unsqueeze(-1))
+    places = (logits >= own).sum(-1)
+    return torch.where(places <= 10, 1 / torch.log2(1.0 + places), 0.0).mean()
 
 
 def _said(asked: Asked) -> list[Tensor]:
