@@ -62,13 +62,16 @@ NUMBERS = ("two", "three", "four", "six", "ten", "twelve", "20", "50", "a hundre
 
 
 def orders() -> dict[str, list[Any]]:
-    """`id`, `tokens` and `tags` (`B-place`, `I-place`, `O`) of every sentence."""
+    """`id`, `tokens` and `tags` (`B-place`, `I-place`, `O`) of every sentence, each sentence once."""
     rng = stream(SEED, "orders")
-    sentences = [_sentence(PATTERNS[int(rng.integers(len(PATTERNS)))], rng) for _ in range(ROWS)]
+    sentences: dict[tuple[str, ...], list[str]] = {}
+    while len(sentences) < ROWS:
+        words, tags = _sentence(PATTERNS[int(rng.integers(len(PATTERNS)))], rng)
+        sentences.setdefault(tuple(words), tags)
     return {
         "id": [str(row) for row in range(1, ROWS + 1)],
-        "tokens": [words for words, _ in sentences],
-        "tags": [tags for _, tags in sentences],
+        "tokens": [list(words) for words in sentences],
+        "tags": list(sentences.values()),
     }
 
 

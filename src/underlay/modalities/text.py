@@ -45,6 +45,7 @@ class Text:
     trunk: ClassVar[str] = "minilm"
     files: ClassVar[bool] = False
     features: ClassVar[str] = "TF-IDF"
+    second: ClassVar[Mapping[str, Any]] = {"second": True}
 
     @property
     def name(self) -> str:
@@ -108,7 +109,7 @@ class Text:
             values: Ids, or whatever stands beside them, `[L]`.
             special: What stands at the places of special ids; None: these ids.
         """
-        prefix, suffix = self.subwords.prefix, self.subwords.suffix
+        prefix, suffix = self._frame
         room = max(1, self.max_length - len(prefix) - len(suffix))
         pieces = segments(values, long=self.options.long, room=room, most=self.options.windows)
         if special is not None:
@@ -138,13 +139,14 @@ class Text:
         return len(encoded["ids"])
 
     def describe(self) -> Mapping[str, Any]:
-        """What the stem `text.v1` needs: `vocabulary`, `padding`, `limit` (the longest segment)."""
+        """What the stem `text.v1` needs: `vocabulary`, `padding`, `limit` (the longest segment), `second` of a pair."""
         subwords = self.subwords
         return {
             "name": self.name,
             "vocabulary": subwords.size,
             "padding": subwords.padding,
             "limit": self.max_length,
+            **({"second": True} if self.options.second else {}),
         }
 
     def facts(self) -> Mapping[str, Any]:
@@ -159,7 +161,7 @@ class Text:
         """
         text = self._text(value, cut=False)
         ids = self.subwords.ids([self._cut(text)])[0]
-        frame = len(self.subwords.prefix) + len(self.subwords.suffix)
+        frame = sum(map(len, self._frame))
         pieces = max(self._arrange(ids)["mask"])
         lost = len(text) > self.options.characters or self.length(self._arrange(ids)) < len(ids) + frame * pieces
         return text_normaliser.notices(value) + (("truncated",) if lost else ())
@@ -249,6 +251,12 @@ class Text:
         if self.tokenizer is None:
             raise UsageError("this text modality has no tokenizer yet", "call fit first")
         return self.tokenizer
+
+    @property
+    def _frame(self) -> tuple[np.ndarray, np.ndarray]:
+        """Special ids before and after each segment."""
+        own = self.subwords
+        return own.between if self.options.second else own.prefix, own.suffix
 
     def _text(self, value: Any, *, cut: bool = True) -> str:
         """The normal form of a value, not longer than the tokenizer may see."""

@@ -35,6 +35,7 @@ class TextOptions:
         characters: The tokenizer never sees more characters of one text.
         vocabulary: Entries of a tokenizer that is trained here.
         lower: Whether a tokenizer that is trained here ignores case.
+        second: Whether it is the second text of a pair: framed as such, `b [SEP]` behind `[CLS] a [SEP]`.
         augment: Rates of the augmentation.
 
     >>> TextOptions.read({"max_length": 64}).max_length
@@ -47,6 +48,7 @@ class TextOptions:
     characters: int = 20_000
     vocabulary: int = 16_000
     lower: bool = True
+    second: bool = False
     augment: Augmentation = field(default_factory=Augmentation)
 
     @classmethod
@@ -78,6 +80,10 @@ class TextOptions:
             for name, low in least.items()
             if not isinstance(values[name], int) or values[name] < low
         ]
+        if not isinstance(self.second, bool):
+            found.append(f"second is {self.second!r}; it must be true or false")
+        elif self.second and self.long == "windows":
+            found.append("second is true and long is 'windows'; a pair is read as one segment: head-tail or head")
         if self.long not in RULES:
             found.append(f"long is {self.long!r}; it must be one of {', '.join(RULES)}")
         rates = {name: rate for name, rate in vars(self.augment).items() if not 0 <= rate <= 1}

@@ -58,6 +58,23 @@ class Subwords:
         return self._frame[1]
 
     @cached_property
+    def between(self) -> np.ndarray:
+        """Special ids that stand before the second text of a pair, behind the `suffix` of the first.
+
+        `[CLS] a [SEP] b [SEP]` has none, `<s> a </s> </s> b </s>` one. A tokenizer that frames pairs in no such way
+        has none.
+        """
+        encoding = self._full.encode("a", "b")
+        ids, owner = np.asarray(encoding.ids, dtype=np.int64), list(encoding.sequence_ids)
+        none = np.zeros(0, dtype=np.int64)
+        if 0 not in owner or 1 not in owner:
+            return none
+        last = len(owner) - 1 - owner[::-1].index(0)
+        middle = ids[last + 1 : owner.index(1)]
+        framed = np.array_equal(middle[: len(self.suffix)], self.suffix)
+        return middle[len(self.suffix) :] if framed else none
+
+    @cached_property
     def padding(self) -> int:
         """The id that fills a batch; the mask, not the id, says what is padding."""
         declared = (self._parsed.get("padding") or {}).get("pad_id")

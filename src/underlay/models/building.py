@@ -210,11 +210,21 @@ def _branch(
         stem = {"name": STEMS.full_name(described["name"]), "count": trunk["width"], "width": trunk["width"]}
         stems = [{"column": column, **stem, "dropout": dropout}]
     else:
+        reach = _reaches(columns)
         stems = [
-            {"column": column, **_stem(backbone, column, described), "dropout": dropout}
+            {"column": column, **_stem(backbone, column, {**described, **reach[column]}), "dropout": dropout}
             for column, described in columns.items()
         ]
     return {"stems": stems, "trunk": trunk, "pooling": {"name": POOLINGS.full_name(pooling)}}
+
+
+def _reaches(columns: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """The limit of the second of a pair: it counts from where the first may end."""
+    first = next(iter(columns.values())).get("limit") or 0
+    return {
+        column: {"limit": first + (described.get("limit") or 0)} if described.get("second") else {}
+        for column, described in columns.items()
+    }
 
 
 def _only(
@@ -313,7 +323,7 @@ def _stem(backbone: Backbone, column: str, described: Mapping[str, Any]) -> dict
             f"column {column!r} has segments of {limit} positions, {backbone.name} reads {backbone.limit}",
             f"set model.max_length to {backbone.limit} or less",
         )
-    return {**backbone.stem, "name": name}
+    return {**backbone.stem, "name": name, **({"second": True} if described.get("second") else {})}
 
 
 def _part(registry: Registry[type[nn.Module]], config: Mapping[str, Any]) -> Any:

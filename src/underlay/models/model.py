@@ -1,6 +1,6 @@
 """Stem + trunk + pooling + heads: the model every recipe and every bundle describes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -65,9 +65,23 @@ class SignalModel(nn.Module):
         return self.heads[safe_key(target)]
 
     def embed(self, inputs: Inputs) -> Tensor:
-        """The continuous input `[B, L, D]`; several columns stand one after the other along L."""
-        parts = [self.stem(column)(inputs[column]) for column in self.columns]
+        """The continuous input `[B, L, D]`; several columns stand one after the other along L.
+
+        The second of a pair is told how many positions each row has before it.
+        """
+        parts: list[Tensor] = []
+        for at, column in enumerate(self.columns):
+            stem: Any = self.stem(column)
+            if getattr(stem, "second", False):
+                parts.append(stem(inputs[column], before=self._counted(inputs, self.columns[:at])))
+            else:
+                parts.append(stem(inputs[column]))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _counted(self, inputs: Inputs, columns: Sequence[str]) -> Tensor | None:
+        """Real positions of each row in these columns, `[B]`; None of no column."""
+        real = [(self._full(inputs, column, self.stem(column).mask(inputs[column])) > 0).sum(1) for column in columns]
+        return torch.stack(real).sum(0) if real else None
 
     def mask(self, inputs: Inputs) -> Tensor | None:
         """Segment numbers `[B, L]`, 0 at padding; None where nothing is padded and all is one segment.

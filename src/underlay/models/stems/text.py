@@ -23,9 +23,10 @@ class TextStem(nn.Module):
         width: D.
         positions: Longest segment with learned positions; 0: no positions (the trunk is ordered by itself).
         norm_eps: Added to the variance; None: no normalisation (GPT-2).
-        narrow: Width of the word vectors, where it is not D; a linear layer after the normalisation widens them (ALBERT,
+        narrow: Width of the word vectors, where a linear layer after the normalisation widens them to D (ALBERT,
             ELECTRA).
         dropout: At the end.
+        second: Whether it is the second text of a pair: its positions go on where those before it end.
 
     >>> stem = TextStem(vocabulary=9, padding=0, width=4, positions=6)
     >>> stem({"ids": torch.tensor([[5, 7, 0]]), "mask": torch.tensor([[1, 1, 0]])}).shape
@@ -41,24 +42,35 @@ class TextStem(nn.Module):
         positions: int = 0,
         norm_eps: float | None = 1e-12,
         narrow: int | None = None,
+        second: bool = False,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
         inner = width if narrow is None else narrow
         self.width = width
         self.padding = padding
+        self.second = second
         self.words = nn.Embedding(vocabulary, inner)
         self.places = nn.Embedding(positions, inner) if positions else None
         self.norm = nn.LayerNorm(inner, eps=norm_eps) if norm_eps is not None else None
         self.project = None if narrow is None else Linear(inner, width)
         self.dropout = Dropout(dropout)
 
-    def forward(self, arrays: Mapping[str, Tensor]) -> Tensor:
-        """Embed `ids` `[B, L]`; `mask` `[B, L]` says where segments begin."""
+    def forward(self, arrays: Mapping[str, Tensor], before: Tensor | None = None) -> Tensor:
+        """Embed `ids` `[B, L]`; `mask` `[B, L]` says where segments begin.
+
+        Args:
+            arrays: What the modality collated.
+            before: Positions that each row already has, `[B]`; None: none.
+        """
         ids, mask = arrays["ids"], arrays.get("mask")
         embedded: Tensor = self.words(ids)  # [B, L, D]
         if self.places is not None:
-            embedded = embedded + self._placed(ids.shape[1], mask, self.places)
+            embedded = embedded + (
+                self._placed(ids.shape[1], mask, self.places)
+                if before is None
+                else self._placed_behind(before, torch.ones_like(ids) if mask is None else mask, self.places)
+            )
         if self.norm is not None:
             embedded = self.norm(embedded)
         if self.project is not None:
@@ -79,10 +91,16 @@ class TextStem(nn.Module):
     def _placed(self, length: int, mask: Tensor | None, places: nn.Embedding) -> Tensor:
         if mask is None or (int(mask.max()) <= 1 and bool((mask[:, 0] == 1).all())):  # right-padded: one row serves all
             return places.weight[:length] if length <= places.num_embeddings else self._too_long(length, places)
-        places_in_segment = segment_positions(mask)
-        if int(places_in_segment.max()) >= places.num_embeddings:
-            self._too_long(int(places_in_segment.max()) + 1, places)
-        return F.embedding(places_in_segment, places.weight)
+        return self._looked_up(segment_positions(mask), places)
+
+    def _placed_behind(self, before: Tensor, mask: Tensor, places: nn.Embedding) -> Tensor:
+        """As `_placed`, counted from `before` `[B]`; what stands at padding is never read, and stays in the table."""
+        return self._looked_up((segment_positions(mask) + before.unsqueeze(1)) * (mask > 0), places)
+
+    def _looked_up(self, positions: Tensor, places: nn.Embedding) -> Tensor:
+        if int(positions.max()) >= places.num_embeddings:
+            self._too_long(int(positions.max()) + 1, places)
+        return F.embedding(positions, places.weight)
 
     def _too_long(self, length: int, places: nn.Embedding) -> Tensor:
         raise ValueError(f"a segment has {length} positions; this stem knows {places.num_embeddings}")
