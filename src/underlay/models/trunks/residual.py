@@ -4,6 +4,7 @@ Source: He et al., Identity Mappings in Deep Residual Networks, ECCV 2016 (norm 
 Normalization, ECCV 2018, in place of batch norm, so that no row depends on the others.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,7 +25,6 @@ class ResidualTrunk(nn.Module):
         groups: Of the normalisation; divides the channels of every stage.
         dropout: Inside the blocks, between their convolutions.
 
-    >>> import torch
     >>> trunk = ResidualTrunk(size=[6, 8], stages=[[1, 8], [1, 16]], width=16, groups=4)
     >>> trunk(torch.randn(2, 48, 3), None).shape
     torch.Size([2, 12, 16])
@@ -79,6 +79,9 @@ class NormedActivation(nn.Module):
 
     def forward(self, planes: Tensor) -> Tensor:
         """`[B, C, H, W]`, the same shape."""
+        if torch.is_grad_enabled() and not planes.requires_grad:
+            # above frozen layers: PyTorch 2.13 crashes in the backward pass of channels that are last in memory
+            planes = planes.contiguous()
         return F.relu(self.norm(planes))
 
 
