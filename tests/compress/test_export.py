@@ -19,7 +19,6 @@ from underlay.compress import compare, export, padded_stems, padded_trunks
 from underlay.compress.examples import encoded, probes
 from underlay.compress.layout import Layout
 from underlay.core import BundleRefused, GateNotMet, OutputExists, Target, UsageError
-from underlay.modalities import MODALITIES
 
 QUICK = {"seconds": 0.02}
 MOODS = Target("moods", "multilabel", ("calm", "loud"))
@@ -56,17 +55,17 @@ def assert_same_answers(one, other, columns, tolerance=1e-5):
         np.testing.assert_allclose(second.probabilities[name], scores, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("key", EXAMPLES)
-def test_every_modality_is_exported_and_answers_as_before_or_is_refused_by_name(key, tmp_path):
+QUICKLY = ("text.v1", "series.v1", "series.v1 kernels", "image.v1", "steps.v1")
+"""Faces that the fast tests export; the others are marked slow."""
+
+
+@pytest.mark.parametrize(
+    "key", [key if key in QUICKLY else pytest.param(key, marks=pytest.mark.slow) for key in EXAMPLES]
+)
+def test_every_modality_is_exported_and_answers_as_before(key, tmp_path):
     modality = bundles.fitted(key)
-    trunk = "identity.v1" if modality.trunk == "minirocket" else "transformer.v1"
+    trunk = "identity.v1" if "count" in modality.describe() else "transformer.v1"
     folder = bundles.sealed(tmp_path / "bundle", {"value": modality}, trunk=trunk)
-    if not any(MODALITIES[name] is type(modality) and type(modality).__module__.startswith("underlay.")
-               for name in MODALITIES):  # fmt: skip
-        with pytest.raises(UsageError, match="cannot be exported"):  # a plug-in whose stem decides by the data
-            export(folder, tmp_path / "out", **QUICK)
-        assert left_in(tmp_path) == ["bundle"]
-        return
     found = export(folder, tmp_path / "out", **QUICK)
     assert found.parity.passed
     assert found.parity.rows >= 48
@@ -191,7 +190,15 @@ def count_places_through(monkeypatch):
     monkeypatch.setattr(padded_stems, "segment_ranks", lambda mask: (mask > 0).long().cumsum(1).clamp(max=15))
 
 
-@pytest.mark.parametrize("fault", [drop_mask, look_at_padding, forget_segments, count_places_through])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        drop_mask,
+        pytest.param(look_at_padding, marks=pytest.mark.slow),
+        forget_segments,
+        pytest.param(count_places_through, marks=pytest.mark.slow),
+    ],
+)
 def test_a_graph_that_lost_its_mask_or_its_places_is_not_written(fault, original, tmp_path, monkeypatch):
     fault(monkeypatch)
     with pytest.raises(GateNotMet, match="answers otherwise") as refused:

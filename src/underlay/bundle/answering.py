@@ -22,6 +22,9 @@ BATCH_POSITIONS = 8_192
 
 BATCH_ROWS = 256
 
+SPREAD = 1.25
+"""How much longer than the shortest row of a batch the longest may be, where padding is computed on."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -72,7 +75,7 @@ def run_rows(
         first += size
         size = _rows_within(encoded)
         lengths = np.array([_length(row, modalities) for row in encoded], dtype=np.int64)
-        for batch in batches(lengths):
+        for batch in batches(lengths, spread=SPREAD if getattr(backend, "padded", False) else None):
             inputs = {
                 column: modality.collate([encoded[i][column] for i in batch]) for column, modality in modalities.items()
             }
@@ -116,16 +119,23 @@ def _at_units(
     return found
 
 
-def batches(lengths: np.ndarray) -> Iterator[list[int]]:
+def batches(lengths: np.ndarray, *, spread: float | None = None) -> Iterator[list[int]]:
     """Row numbers in batches of like length, each within `BATCH_POSITIONS` padded positions, or one row.
+
+    Args:
+        lengths: Of the rows.
+        spread: The longest row of a batch is at most this much longer than the shortest; None: by any.
 
     >>> [len(batch) for batch in batches(np.array([5000, 3, 4000, 3000]))]
     [2, 1, 1]
+    >>> list(batches(np.array([8, 3, 9, 3]), spread=1.25))
+    [[1, 3], [0, 2]]
     """
     batch: list[int] = []
     for row in np.argsort(lengths, kind="stable"):
         # Sorted upwards, the newest row is the longest.
-        if batch and (len(batch) >= BATCH_ROWS or (len(batch) + 1) * lengths[row] > BATCH_POSITIONS):
+        full = len(batch) >= BATCH_ROWS or (len(batch) + 1) * lengths[row] > BATCH_POSITIONS
+        if batch and (full or (spread is not None and lengths[row] > spread * lengths[batch[0]])):
             yield batch
             batch = []
         batch.append(int(row))

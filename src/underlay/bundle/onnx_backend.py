@@ -28,6 +28,9 @@ class OnnxBackend:
         BundleRefused: `graph`: it cannot be run, or does not answer for the model's targets.
     """
 
+    padded = True
+    """Padding costs as much as what is real: rows of like length belong into one batch."""
+
     def __init__(self, config: Mapping[str, Any], weights: Mapping[str, np.ndarray], graph: Graph) -> None:
         names = outside_weights(graph.data, weights)
         options = _options(graph.settings)

@@ -129,5 +129,5 @@ def _ranks(member: Tensor) -> tuple[Tensor, Tensor]:
 def _number(tensor: Tensor) -> Any:
     """The value as a number; while a model is traced, one that stands for any from 1 on."""
     number = tensor.item()
-    torch._check(number >= 1)
+    torch._check(number >= 1)  # type: ignore[no-untyped-call]
     return number

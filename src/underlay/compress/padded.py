@@ -8,24 +8,24 @@ import copy
 
 from torch import nn
 
-from underlay.compress import padded_stems as stems
-from underlay.compress import padded_trunks as trunks
-from underlay.models import FusedModel, SignalModel
+from underlay.compress import padded_stems, padded_trunks
+from underlay.models import FusedModel, SignalModel, stems
+from underlay.models.trunks import conformer, convolution, inception, recurrent, residual1d, transformer
 
 PADDED: dict[type[nn.Module], type[nn.Module]] = {
-    stems.TextStem: stems.PaddedText,
-    stems.EventsStem: stems.PaddedEvents,
-    stems.AudioStem: stems.PaddedAudio,
-    stems.SeriesStem: stems.PaddedSeries,
-    trunks.Attention: trunks.PaddedAttention,
-    trunks.TransformerTrunk: trunks.PaddedTransformer,
-    trunks.ConformerTrunk: trunks.PaddedConformer,
-    trunks.ConvolutionTrunk: trunks.PaddedConvolution,
-    trunks.InceptionModule: trunks.PaddedInceptionModule,
-    trunks.InceptionTrunk: trunks.PaddedInception,
-    trunks.Residual1dTrunk: trunks.PaddedResidual1d,
-    trunks.RecurrentTrunk: trunks.PaddedRecurrent,
-    trunks.RecurrentLayer: trunks.PaddedRecurrentLayer,
+    stems.TextStem: padded_stems.PaddedText,
+    stems.EventsStem: padded_stems.PaddedEvents,
+    stems.AudioStem: padded_stems.PaddedAudio,
+    stems.SeriesStem: padded_stems.PaddedSeries,
+    transformer.Attention: padded_trunks.PaddedAttention,
+    transformer.TransformerTrunk: padded_trunks.PaddedTransformer,
+    conformer.ConformerTrunk: padded_trunks.PaddedConformer,
+    convolution.ConvolutionTrunk: padded_trunks.PaddedConvolution,
+    inception.InceptionModule: padded_trunks.PaddedInceptionModule,
+    inception.InceptionTrunk: padded_trunks.PaddedInception,
+    residual1d.Residual1dTrunk: padded_trunks.PaddedResidual1d,
+    recurrent.RecurrentTrunk: padded_trunks.PaddedRecurrent,
+    recurrent.RecurrentLayer: padded_trunks.PaddedRecurrentLayer,
 }
 """What is computed otherwise under a trace; a module that is not here is traced as it is."""
 

@@ -22,9 +22,6 @@ class PaddedText(TextStem):
     def _placed_behind(self, before: Tensor, mask: Tensor, places: nn.Embedding) -> Tensor:
         return F.embedding((segment_ranks(mask) + before.unsqueeze(1)) * (mask > 0), places.weight)
 
-    def _placed_behind(self, before: Tensor, mask: Tensor, places: nn.Embedding) -> Tensor:
-        return F.embedding((segment_ranks(mask) + before.unsqueeze(1)) * (mask > 0), places.weight)
-
 
 class PaddedEvents(EventsStem):
     """`events.v1`."""

@@ -123,11 +123,11 @@ class PaddedInceptionModule(InceptionModule):
         return F.relu(self.norm(joined, real))
 
 
-class PaddedInception(PaddedWindows, InceptionTrunk):  # type: ignore[misc]
+class PaddedInception(PaddedWindows, InceptionTrunk):
     """`inception.v1`."""
 
 
-class PaddedResidual1d(PaddedWindows, Residual1dTrunk):  # type: ignore[misc]
+class PaddedResidual1d(PaddedWindows, Residual1dTrunk):
     """`residual1d.v1`."""
 
 

@@ -1,5 +1,7 @@
 """A recurrent layer as one operation of a graph: ONNX's own GRU and LSTM, which read lengths."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +30,7 @@ def read_both_ways(cell: nn.GRU | nn.LSTM, hidden: Tensor, lengths: Tensor) -> T
     steps = hidden.transpose(0, 1)  # [T, S, D]
     length, rows, _ = steps.shape
     last = (2, rows, cell.hidden_size)
-    attributes = {"hidden_size": cell.hidden_size, "direction": "bidirectional"}
+    attributes: dict[str, Any] = {"hidden_size": cell.hidden_size, "direction": "bidirectional"}
     # In PyTorch's GRU the reset gate acts on the product with the recurrent weights, not before it.
     attributes |= {"linear_before_reset": 1} if name == "GRU" else {}
     states = [last] if name == "GRU" else [last, last]
