@@ -9,7 +9,7 @@ from underlay.data.profile import INPUT_NAMES, Profile, profile
 from underlay.data.remaining import EVERY, take_remaining, why_not
 from underlay.data.table import Table
 from underlay.data.tasks import describe_target, infer_target
-from underlay.data.unit_labels import paired_column
+from underlay.data.unit_labels import list_sizes, paired_column
 
 TARGET_NAMES = frozenset(
     """label labels target targets class classes category categories sentiment intent intents topic tag tags star
@@ -72,7 +72,8 @@ def infer_schema(
     left = {name: found for name, found in free.items() if name not in target_names}
     chosen, notes = take_remaining(table, columns or {}, left)
     pairs = {} if task not in (None, "tagging") else _pairs(table, target_names, list(chosen or left))
-    chosen = chosen or dict.fromkeys(pairs.values(), "words") or _guess_inputs(table, left)
+    chosen = chosen or dict.fromkeys(pairs.values(), "words") or (_lists(table, left) if task == "tagging" else {})
+    chosen = chosen or _guess_inputs(table, left)
     if pairs or task == "tagging":
         chosen = {name: "words" if modality == "text" else modality for name, modality in chosen.items()}
     notes = (*notes, *_pair_notes(pairs, task))
@@ -92,6 +93,12 @@ def _pairs(table: Table, targets: Sequence[str], inputs: Sequence[str]) -> dict[
     """By target that is a list of labels beside a list of as many words: the column of the words."""
     found = {name: paired_column(table, name, inputs) for name in targets}
     return {name: column for name, column in found.items() if column is not None}
+
+
+def _lists(table: Table, free: Mapping[str, Profile]) -> dict[str, str]:
+    """The only free column of lists of strings, which a tagging target stands beside."""
+    found = [name for name in free if list_sizes(table.column(name)) is not None]
+    return {found[0]: "words"} if len(found) == 1 else {}
 
 
 def _pair_notes(pairs: Mapping[str, str], task: str | None) -> tuple[str, ...]:

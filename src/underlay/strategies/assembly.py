@@ -149,8 +149,14 @@ def require_units(modalities: Mapping[str, Modality], target: str) -> None:
     """Refuse a dense target over a value without units.
 
     Raises:
-        UsageError: A modality does not say which position answers for which unit.
+        UsageError: There are several columns, or the modality does not say which position answers for which unit.
     """
+    if len(modalities) > 1:
+        raise UsageError(
+            f"the target {target!r} has one label a unit of the input, and there are the inputs {list(modalities)}",
+            "give it one input column",
+            code="dense_target",
+        )
     for column, modality in modalities.items():
         if not isinstance(modality, DenseModality):
             able = [name for name in MODALITIES if hasattr(MODALITIES[name], "units")]

@@ -27,7 +27,7 @@ from underlay.data import (
 )
 from underlay.modalities import MODALITIES
 from underlay.objectives import balanced_weights
-from underlay.strategies.assembly import Assembly
+from underlay.strategies.assembly import Assembly, require_units
 from underlay.strategies.listening import Say
 from underlay.strategies.next_item import PIECE, UNASKED, ask_last, leave_last_out, reader_of, target_name
 from underlay.strategies.pairs import options_of, pair_of, shared_lengths
@@ -276,6 +276,8 @@ def fit_modalities(prepared: Prepared, assembly: Assembly, recipe: Recipe, *, sa
         for column in prepared.schema.columns if lengths else ():
             found[column.name] = fitted(column, **pair[column.name], max_length=lengths[column.name])
         say.note(f"{' and '.join(map(repr, pair))} are read as a pair, the second behind the first")
+    if tagged := [target.name for target in prepared.schema.targets if target.by_unit]:
+        require_units(found, tagged[0])
     for name, modality in found.items():
         for warning in modality.facts().get("warnings", ()):
             say.warning(f"column {name!r}: {warning}")
