@@ -3,7 +3,10 @@
 from datetime import date
 
 PROVINCES = frozenset(
-    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82".split()
+    map(
+        str,
+        (*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66), 71, 81, 82),
+    )
 )
 """First two digits of a resident identity number: the 34 divisions of GB/T 2260."""
 
@@ -112,7 +115,9 @@ def taiwan_id(number: str) -> bool:
     """
     code = 10 + _TAIWAN.index(number[0].upper())
     values = [code // 10, code % 10, *map(int, number[1:])]
-    return sum(weight * value for weight, value in zip((1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1), values, strict=True)) % 10 == 0
+    return (
+        sum(weight * value for weight, value in zip((1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1), values, strict=True)) % 10 == 0
+    )
 
 
 def card_issuer(digits: str) -> bool:

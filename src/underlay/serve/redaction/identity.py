@@ -8,21 +8,26 @@ from underlay.serve.redaction.view import CERTAIN, Found, View, about, alone
 
 _CREDIT = compiled(r"(?i)[0-9A-HJ-NPQRTUWXY]{2}[ \-]?[0-9]{6}[ \-]?[0-9A-HJ-NPQRTUWXY]{9}[ \-]?[0-9A-HJ-NPQRTUWXY]")
 _IBAN = compiled(r"(?i)[A-Z]{2}[0-9]{2}(?:[ \-\n]?[A-Z0-9]{4}){2,7}(?:[ \-\n]?[A-Z0-9]{1,3})?")
-_PASSPORT = compiled(r"(?i)(?:[EGDSPHMK][ \-]?[0-9]{4}[ \-]?[0-9]{4}|E[A-HJ-NP-Z][ \-]?[0-9]{7}|[A-Z]{1,2}[0-9]{6,8}|1[45][0-9]{7}|[0-9]{9}|[0-9]{2}[A-Z]{2}[0-9]{5})")
-_PERMIT = compiled(r"(?i)(?:[HMC][0-9]{10}|[HMCTWL][0-9]{8}|[0-9]{8}|[0-9]{10}|8[123]0000(?:19|20)[0-9]{10})")
+_PASSPORT = compiled(
+    r"(?i)(?:[EGDSPHMK][ \-]?[0-9]{4}[ \-]?[0-9]{4}|E[A-HJ-NP-Z][ \-]?[0-9]{7}|[A-Z]{1,2}[0-9]{6,8}|[0-9]{9}"
+    r"|[0-9]{2}[A-Z]{2}[0-9]{5})"
+)
+_PERMIT = compiled(r"(?i)(?:[HMC][0-9]{10}|[HMCTWL][0-9]{8}|8[123]0000(?:19|20)[0-9]{10}|[0-9]{10}|[0-9]{8})")
 _HONG_KONG = compiled(r"(?i)([A-Z]{1,2})[ \-]?([0-9]{6}) ?(?:\(([0-9A])\)|([0-9A]))")
 _TAIWAN = compiled(r"(?i)[A-Z][12][0-9]{8}")
 _PLATE = compiled(
     r"(?i)[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使][A-HJ-NP-Z][ .\-]?"
-    r"(?:[A-HJ-NP-Z0-9]{4}[A-HJ-NP-Z0-9挂学警港澳领]|[DF][A-HJ-NP-Z0-9][0-9]{4}|[0-9]{5}[DF])"
+    r"(?:[DF][A-HJ-NP-Z0-9][0-9]{4}|[0-9]{5}[DF]|[A-HJ-NP-Z0-9]{4}[A-HJ-NP-Z0-9挂学警港澳领])"
 )
+_ABOUT_ARTICLE = "order|订单|单号|sku|model|型号|flight|航班|part"
 
-_ABOUT_PASSPORT = about("护照|passport|passport no|passport number|passport num|travel document", "order|订单|单号|sku|model|型号|flight|航班|part")
+_ABOUT_PASSPORT = about("护照|passport|passport no|passport number|passport num|travel document", _ABOUT_ARTICLE)
 _ABOUT_PERMIT = about(
-    "通行证|回乡证|台胞证|港澳|居住证|往来|permit|travel permit|residence permit|mainland travel|home return", "order|订单|单号|sku|model|型号"
+    "通行证|回乡证|台胞证|港澳|居住证|往来|permit|travel permit|residence permit|mainland travel|home return",
+    _ABOUT_ARTICLE,
 )
-_ABOUT_HONG_KONG = about("hkid|香港身份证|身份证|identity card|id card|id", "order|订单|单号|sku|model|型号|part|flight|航班")
-_ABOUT_TAIWAN = about("身分证|身分證|身份证|台湾身份|national id|identity", "order|订单|单号|sku|model|型号|part")
+_ABOUT_HONG_KONG = about("hkid|香港身份证|身份证|identity card|id card|id", _ABOUT_ARTICLE)
+_ABOUT_TAIWAN = about("身分证|身分證|身份证|台湾身份|national id|identity", _ABOUT_ARTICLE)
 _ABOUT_PLATE = about("车牌|车牌号|牌照|号牌|plate|license plate|licence plate|车辆|车", "型号|款")
 
 
@@ -55,14 +60,14 @@ def _iban(view: View) -> Iterator[Found]:
 def _passport(view: View) -> Iterator[Found]:
     for found in view.matches(_PASSPORT):
         if alone(view, found.start(), found.end()):
-            certainty = 0.3 + 0.5 * view.leaning(found.start(), found.end(), _ABOUT_PASSPORT)
+            certainty = 0.3 + 0.5 * view.leaning(found.start(), found.end(), _ABOUT_PASSPORT, near=True)
             yield Found("PASSPORT", "passport", found.start(), found.end(), certainty, _bare(found.group()))
 
 
 def _permit(view: View) -> Iterator[Found]:
     for found in view.matches(_PERMIT):
         if alone(view, found.start(), found.end()):
-            certainty = 0.3 + 0.5 * view.leaning(found.start(), found.end(), _ABOUT_PERMIT)
+            certainty = 0.3 + 0.5 * view.leaning(found.start(), found.end(), _ABOUT_PERMIT, near=True)
             yield Found("PERMIT", "permit", found.start(), found.end(), certainty, _bare(found.group()))
 
 
@@ -70,15 +75,19 @@ def _hong_kong(view: View) -> Iterator[Found]:
     """The check sign in brackets is as good as a word; without them it takes one."""
     for found in view.matches(_HONG_KONG):
         letters, number, bracketed, plain = found.group(1), found.group(2), found.group(3), found.group(4)
-        if alone(view, found.start(), found.end()) and checksums.hong_kong_id(letters.upper(), number, bracketed or plain):
-            certainty = (0.8 if bracketed else 0.3) + 0.4 * view.leaning(found.start(), found.end(), _ABOUT_HONG_KONG)
+        if alone(view, found.start(), found.end()) and checksums.hong_kong_id(
+            letters.upper(), number, bracketed or plain
+        ):
+            certainty = (0.8 if bracketed else 0.3) + 0.4 * view.leaning(
+                found.start(), found.end(), _ABOUT_HONG_KONG, near=True
+            )
             yield Found("ID_CARD", "id_hk", found.start(), found.end(), certainty, _bare(found.group()))
 
 
 def _taiwan(view: View) -> Iterator[Found]:
     for found in view.matches(_TAIWAN):
         if alone(view, found.start(), found.end()) and checksums.taiwan_id(found.group()):
-            certainty = 0.3 + 0.4 * view.leaning(found.start(), found.end(), _ABOUT_TAIWAN)
+            certainty = 0.3 + 0.4 * view.leaning(found.start(), found.end(), _ABOUT_TAIWAN, near=True)
             yield Found("ID_CARD", "id_tw", found.start(), found.end(), certainty, _bare(found.group()))
 
 

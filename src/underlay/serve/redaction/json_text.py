@@ -11,6 +11,8 @@ from underlay.serve.redaction.policy import Policy
 from underlay.serve.redaction.redaction import FAILED, MASKED, Redaction, redact
 
 _TOKEN = compiled(r'"(?:[^"\\]|\\.)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+\-]?[0-9]+)?|[{}\[\],:]')
+_OPENING, _CLOSING, _OBJECT, _COMMA, _COLON = ("{", "["), ("}", "]"), ("{",), (",",), (":",)
+_SIGNS = (*_OPENING, *_CLOSING, *_COMMA, *_COLON)
 _WHOLE = compiled(r"([0-9]{7,20})(?:\.0+)?")
 
 
@@ -24,16 +26,16 @@ class _Place:
 
     def see(self, token: str) -> bool:
         """Notice a token; whether it is a key."""
-        if token in ("{", "["):
+        if token in _OPENING:
             self.inside.append(token)
             self.keys.append("")
-            self.awaits_key = token == "{"
-        elif token in ("}", "]"):
+            self.awaits_key = token in _OBJECT
+        elif token in _CLOSING:
             self.inside.pop()
             self.keys.pop()
-        elif token == ",":
-            self.awaits_key = self.inside[-1] == "{"
-        elif token != ":" and self.awaits_key:
+        elif token in _COMMA:
+            self.awaits_key = bool(self.inside) and self.inside[-1] in _OBJECT
+        elif token not in _COLON and self.awaits_key:
             self.awaits_key = False
             self.keys[-1] = json.loads(token)
             return True
@@ -87,7 +89,7 @@ def _redacted(
     for found in _TOKEN.finditer(text):
         token = found.group()
         is_key = place.see(token)
-        if token in "{}[],:" or (columns and (is_key or place.column not in columns)):
+        if token in _SIGNS or (columns and (is_key or place.column not in columns)):
             continue
         value = json.loads(token) if token[0] == '"' else _whole(token)
         if not value:

@@ -23,7 +23,7 @@ _LOOKALIKES = str.maketrans(
 )
 """Cyrillic and Greek letters that look like Latin ones."""
 
-_DIGIT_LOOKALIKES = str.maketrans("OoIl|", "00111")
+_DIGIT_LOOKALIKES = str.maketrans("OoIl", "0011")
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u30fc\ufe58\u2500\u02d7"
 _DOTS = "\u00b7\u2022\u2027\u2219\u22c5\u30fb\u2024\uff65"
 _LINES = "\n\u0085\u2028\u2029"
@@ -33,8 +33,11 @@ _DULL = "A-Za-z0-9 \n!-%'-/:-@\\[-`{-~"
 _SPECIAL = compiled(rf"[^{_DULL}&]|&[#A-Za-z]|%[0-9A-Fa-f][0-9A-Fa-f]")
 _CODED = compiled(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});|%[2-7][0-9A-Fa-f]")
 _NUMERAL = "0-9零〇○一二三四五六七八九壹贰叁肆伍陆柒捌玖貳參陸幺兩两"
-_SPELLED = compiled(rf"[{_NUMERAL}](?:[ .\-]?[{_NUMERAL}]){{10,}}")
-_DISGUISED = compiled(r"[0-9OoIl|](?:[ .\-]?[0-9OoIl|]){10,22}")
+_SPELLED = compiled(rf"([{_NUMERAL}](?:[ .\-]?[{_NUMERAL}]){{10,}})")
+_DISGUISED = compiled(r"(?:^|[^0-9A-Za-z])([0-9OoIl](?:[ .\-]?[0-9OoIl]){10,22})")
+
+LEAST_DIGITS = 0.4
+"""Share of digits from which a run of digits and of O and l is taken for a number; a mobile may hold six zeros."""
 
 _UNKNOWN = 255
 _LENGTHS: NDArray[np.uint8] = np.full(0x110000, _UNKNOWN, np.uint8)
@@ -97,7 +100,7 @@ def matching(text: str, *, numerals: bool = True) -> Matching:
         starts = np.arange(len(plain), dtype=np.int64)
         ends = starts + 1
     if (lengths != 1).any():
-        starts, ends = np.repeat(starts, lengths), np.repeat(ends, lengths)  # type: ignore[arg-type]
+        starts, ends = np.repeat(starts, lengths), np.repeat(ends, lengths)
     return Matching(_spelled(folded, numerals=numerals), starts, ends)
 
 
@@ -156,24 +159,24 @@ def _plain(character: str) -> str:
 def _spelled(text: str, *, numerals: bool) -> str:
     """Chinese numerals, and letters that look like digits, as digits inside of long runs; of the same length."""
     if numerals and not text.isascii():
-        text = _replaced(text, _SPELLED, NUMERALS, lambda run, before, after: True)
+        text = _replaced(text, _SPELLED, NUMERALS, lambda run, after: True)
     return _replaced(text, _DISGUISED, _DIGIT_LOOKALIKES, _is_disguised)
 
 
 def _replaced(text: str, pattern: Any, table: dict[int, int], accepts: Any) -> str:
     pieces, at = [], 0
     for found in pattern.finditer(text):
-        start, end = found.start(), found.end()
-        run = found.group()
-        if accepts(run, text[start - 1 : start], text[end : end + 1]):
+        start, end = found.span(1)
+        run = found.group(1)
+        if accepts(run, text[end : end + 1]):
             pieces += [text[at:start], run.translate(table)]
             at = end
     return "".join((*pieces, text[at:])) if pieces else text
 
 
-def _is_disguised(run: str, before: str, after: str) -> bool:
-    """At most half of the signs are letters, and no further letter or digit stands beside them."""
+def _is_disguised(run: str, after: str) -> bool:
+    """Enough of the signs are digits, and no further letter or digit follows."""
     digits = sum(map(str.isdigit, run))
-    if digits == len(run) or any(sign.isascii() and sign.isalnum() for sign in (before, after) if sign):
+    if digits == len(run) or (after.isascii() and after.isalnum()):
         return False
-    return 2 * digits >= sum(not sign.isspace() and sign not in ".-" for sign in run)
+    return digits >= LEAST_DIGITS * sum(not sign.isspace() and sign not in ".-" for sign in run)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 from underlay.serve.redaction import checksums
-from underlay.serve.redaction.patterns import compiled
 from underlay.serve.redaction.phones import landline, mobile
 from underlay.serve.redaction.runs import Digits, digits
 from underlay.serve.redaction.view import CERTAIN, Found, View, about, alone
@@ -13,14 +12,23 @@ _IDENTITY = about(
     "订单|单号|流水|快递|运单|物流|order|tracking|invoice|serial|imei|isbn|序列号",
 )
 _CARD = about(
-    "卡号|银行卡|信用卡|储蓄卡|借记卡|账号|账户|帐号|帐户|尾号|card|credit card|debit card|card number|cc|visa|mastercard"
-    "|master card|amex|american express|unionpay|银联|account|payment|charge|charged|pay|paid|paying|discover|jcb|maestro",
-    "订单|订单号|单号|流水|快递|运单|物流|条码|序列号|编号|order|order no|order number|tracking|invoice|serial|imei|isbn|barcode|sku"
-    "|timestamp|时间戳|batch|ticket|ean|upc",
+    "卡号|银行卡|信用卡|储蓄卡|借记卡|账号|账户|帐号|帐户|尾号|银联|card|credit card|debit card|card number|cc|visa"
+    "|mastercard|master card|amex|american express|unionpay|account|payment|charge|charged|pay|paid|paying|discover|jcb"
+    "|maestro",
+    "订单|订单号|单号|流水|快递|运单|物流|条码|序列号|编号|身份证|设备号|时间戳"
+    "|order|order no|order number|tracking|invoice"
+    "|serial|imei|isbn|barcode|sku|timestamp|batch|ticket|ean|upc|id card|id no|id number",
 )
-_SOCIAL = about("ssn|social security|social security number|social|社会安全|社会安全号|社安号", "order|订单|part|sku|serial")
+_SOCIAL = about(
+    "ssn|social security|social security number|social|社会安全|社会安全号|社安号", "order|订单|part|sku|serial"
+)
 
-_CARD_SIZES = frozenset({(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (6, 13), (4, 4, 4, 4, 3), (4, 4, 4, 4, 2), (4, 4, 4, 4, 1)})
+SHORT = 12
+"""Digits of the shortest cards, Maestro's, which are too often something else to go without a word."""
+
+_CARD_SIZES = frozenset(
+    {(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (6, 13), (4, 4, 4, 4, 3), (4, 4, 4, 4, 2), (4, 4, 4, 4, 1)}
+)
 
 
 def numbers(view: View) -> Iterator[Found]:
@@ -51,17 +59,17 @@ def _resident(view: View, reading: Digits) -> Found | None:
 def _old_resident(view: View, reading: Digits) -> Found | None:
     if not checksums.old_resident_id(reading.number) or not alone(view, reading.start, reading.end):
         return None
-    certainty = 0.3 + 0.5 * view.leaning(reading.start, reading.end, _IDENTITY)
+    certainty = 0.3 + 0.5 * view.leaning(reading.start, reading.end, _IDENTITY, near=True)
     return Found("ID_CARD", "id_15", reading.start, reading.end, certainty, reading.number)
 
 
 def _card(view: View, reading: Digits) -> Found | None:
-    """Thirteen to nineteen digits with their check digit; the issuer's prefix or words around make it a card."""
+    """Twelve to nineteen digits with their check digit; the issuer's prefix or words around make it a card."""
     number = reading.number
     if len(set(number)) < 3 or not checksums.luhn(number) or reading.dated:
         return None
     usual = len(reading.sizes) == 1 or reading.sizes in _CARD_SIZES or max(reading.sizes) <= 2
-    certainty = 0.7 if checksums.card_issuer(number) else 0.3
+    certainty = 0.7 if checksums.card_issuer(number) and len(number) > SHORT else 0.3
     certainty -= 0.0 if usual else 0.15
     certainty -= 0.3 if reading.joined else 0.0
     certainty -= 0.0 if alone(view, reading.start, reading.end) else 0.4
@@ -80,15 +88,16 @@ def _social(view: View, reading: Digits) -> Found | None:
     if not shaped and len(reading.sizes) > 1:
         return None
     base = 0.6 if shaped and reading.gaps[0] == "-" else 0.2
-    certainty = base + 0.4 * view.leaning(reading.start, reading.end, _SOCIAL)
+    certainty = base + 0.4 * view.leaning(reading.start, reading.end, _SOCIAL, near=True)
     return Found("SSN", "ssn", reading.start, reading.end, certainty, number)
 
 
 _Rule = Callable[[View, Digits], Found | None]
 _RULES: dict[int, tuple[_Rule, ...]] = {
-    **{length: (landline,) for length in range(7, 16)},
+    **dict.fromkeys(range(7, 16), (landline,)),
     9: (_social, landline),
     11: (mobile, landline),
+    12: (landline, _card),
     13: (mobile, landline, _card),
     14: (landline, _card),
     15: (_old_resident, mobile, landline, _card),

@@ -15,32 +15,39 @@ _SURNAMES = (
     "司黎溥印怀邰从索赖卓蔺屠蒙乔谭姬申冉宰雍桑濮牛边燕冀温庄晏柴瞿阎连习艾容向古易廖耿匡文欧蔚越隆师巩聂晁勾敖冷辛饶曾关肖游覃涂]"
 )
 _LABELLED = compiled(
-    rf"(?:姓名|名字|联系人|收件人|收货人|寄件人|客户姓名|患者|持卡人|户主|经办人|申请人|负责人|我叫|本人|法定代表人) ?[:是为]? ?((?:{_SURNAMES})[\p{{Han}}]{{1,2}})"
+    r"(?:姓名|名字|联系人|收件人|收货人|寄件人|客户姓名|患者|持卡人|户主|经办人|申请人|负责人|我叫|本人|法定代表人)"
+    r" ?[:是为]? ?"
+    rf"((?:{_SURNAMES})[\p{{Han}}]{{1,2}})"
 )
 _TITLED = compiled(rf"((?:{_SURNAMES})[\p{{Han}}]{{0,2}})(?:先生|女士|小姐|经理|老师|医生|律师|师傅|同学)")
 _LATIN = r"[\p{Lu}][\p{L}'’\-]{1,24}"
 _MISTER = compiled(rf"\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Sir|Madam)\.? ((?:{_LATIN}|[A-Z]\.)(?: (?:{_LATIN}|[A-Z]\.)){{0,2}})")
 _NAMED = compiled(
-    rf"\b(?:[Nn]ame|NAME|[Cc]ontact|[Aa]ttn|[Pp]atient|[Cc]ustomer|[Rr]ecipient|[Cc]ardholder|[Mm]y name is|[Dd]ear)(?: is| was)? ?:? ?"
-    rf"({_LATIN}(?: [A-Z]\.)?(?: {_LATIN}){{0,2}})"
+    rf"\b(?:[Nn]ame|NAME|[Cc]ontact|[Aa]ttn|[Pp]atient|[Cc]ustomer|[Rr]ecipient|[Cc]ardholder|[Mm]y name is"
+    rf"|[Dd]ear)(?: is| was)? ?:? ?({_LATIN}(?: [A-Z]\.)?(?: {_LATIN}){{0,2}})"
 )
 _NO_NAMES = compiled(
     r"(?i)(?:sir|madam|customer|customers|all|team|friend|friends|colleague|user|member|service|support|name|number|phone|email|us|"
     r"center|centre|the|our|your|is|info|information|details|id|date|care|hr|hi|hello|sir/madam)\b.*"
 )
-_NEXT_LABEL = compiled(r"^(?:电|手|联|身|性|住|地|邮|先|女|小|经|老|医|的|是|在|为|和|与|于|到|来|说|要|已|请|打|您|你|我|他|她)")
+_NEXT_LABEL = compiled(
+    r"^(?:电|手|联|身|性|住|地|邮|先|女|小|经|老|医|的|是|在|为|和|与|于|到|来|说|要|已|请|打|您|你|我|他|她)"
+)
 
 _PLACE = r"[\p{Han}]{1,7}"
+_NUMBER = "[0-9一二三四五六七八九十百]"
 _CHINESE_ADDRESS = compiled(
-    rf"(?:(?:[\p{{Han}}]{{2,8}}(?:省|自治区|特别行政区)|(?:北京|上海|天津|重庆)市?) ?)?(?:{_PLACE}(?:市|自治州|地区|盟) ?)?(?:{_PLACE}(?:区|县|旗) ?)?"
-    rf"(?:{_PLACE}(?:街道|镇|乡|村) ?)?(?:{_PLACE}(?:路|街|大道|道|巷|胡同|弄) ?)(?:[0-9一二三四五六七八九十百]{{1,6}}(?:号|弄|巷|\-[0-9]{{1,4}}号?) ?)"
-    rf"(?:[\p{{Han}}A-Za-z0-9]{{0,12}}(?:小区|大厦|花园|公寓|广场|苑) ?)?(?:[0-9A-Za-z一二三四五六七八九十]{{1,4}}(?:栋|幢|座|号楼|楼) ?)?"
-    rf"(?:[0-9一二三四五六七八九十]{{1,3}}单元 ?)?(?:[0-9]{{1,3}}[层楼] ?)?(?:[0-9A-Za-z]{{1,5}}[室号])?"
+    rf"(?:(?:[\p{{Han}}]{{2,8}}(?:省|自治区|特别行政区)|(?:北京|上海|天津|重庆)市?) ?)?"
+    rf"(?:{_PLACE}(?:市|自治州|地区|盟) ?)?(?:{_PLACE}(?:区|县|旗) ?)?(?:{_PLACE}(?:街道|镇|乡|村) ?)?"
+    rf"(?:{_PLACE}(?:路|街|大道|道|巷|胡同|弄) ?)(?:{_NUMBER}{{1,6}}(?:号|弄|巷|\-[0-9]{{1,4}}号?) ?)"
+    rf"(?:[\p{{Han}}A-Za-z0-9]{{0,12}}(?:小区|大厦|花园|公寓|广场|苑) ?)?"
+    rf"(?:(?:{_NUMBER}|[A-Za-z]){{1,4}}(?:栋|幢|座|号楼|楼) ?)?"
+    rf"(?:{_NUMBER}{{1,3}}单元 ?)?(?:[0-9]{{1,3}}[层楼] ?)?(?:[0-9A-Za-z]{{1,5}}[室号])?"
 )
 _ENGLISH_ADDRESS = compiled(
     r"\b[0-9]{1,5}[A-Za-z]? (?:[NSEW]\.? )?(?:[\p{Lu}0-9][\p{L}0-9'.\-]{0,24} ){1,4}"
-    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way|Place|Pl|Square|Sq|Terrace|Crescent|Close|Circle|Parkway|Pkwy|Highway|Hwy)\b\.?"
-    r"(?:,? (?:Apt|Apartment|Suite|Unit|Flat|#)\.? ?[A-Za-z0-9\-]{1,6})?"
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way|Place|Pl|Square|Sq|Terrace|Crescent"
+    r"|Close|Circle|Parkway|Pkwy|Highway|Hwy)\b\.?(?:,? (?:Apt|Apartment|Suite|Unit|Flat|#)\.? ?[A-Za-z0-9\-]{1,6})?"
 )
 
 
@@ -61,7 +68,18 @@ def people(view: View) -> Iterator[Found]:
 
 def _continues(view: View, end: int) -> bool:
     """Whether the third sign of a name is the first of a label: `张三电` before `话`."""
-    return view.text[end - 1 : end + 1] in ("电话", "手机", "联系", "身份", "性别", "住址", "地址", "邮箱", "微信", "年龄")
+    return view.text[end - 1 : end + 1] in (
+        "电话",
+        "手机",
+        "联系",
+        "身份",
+        "性别",
+        "住址",
+        "地址",
+        "邮箱",
+        "微信",
+        "年龄",
+    )
 
 
 def _name(start: int, name: str) -> Found:

@@ -7,22 +7,38 @@ from underlay.serve.redaction.patterns import compiled
 from underlay.serve.redaction.runs import Digits
 from underlay.serve.redaction.view import Found, View, about
 
-REGIONS = ("CN", "US", "GB", "HK", "TW", "AU", "DE", "FR", "IT", "ES", "NL", "JP", "SG", "ZA", "SE", "DK", "NO", "CH", "PL", "BR")
+REGIONS = (
+    "CN", "US", "GB", "HK", "TW", "AU", "DE", "FR", "IT", "ES", "NL", "JP", "SG", "ZA", "SE", "DK", "NO", "CH", "PL",
+    "BR",
+)  # fmt: skip
 """Where a number without a country's code is looked up, in this order, if words say that it is a telephone."""
 
 _WORDS = about(
-    "电话|手机|联系|联系方式|致电|拨打|来电|回电|座机|固话|热线|传真|微信|号码|短信|客服|tel|tel no|telephone|phone|phone number|mobile|mob"
-    "|cell|cellphone|call|calls|called|calling|fax|contact|whatsapp|wechat|sms|text me|dial|reach|reached|reach me|hotline|ring|number is",
-    "订单|订单号|单号|编号|流水|流水号|序列号|批次|快递|运单|物流|金额|价格|总价|合计|余额|版本|货号|工单|时间戳|坐标|条码|股票|代码"
-    "|order|order no|order number|invoice|serial|serial no|sku|isbn|issn|tracking|ref|reference|amount|price|total"
-    "|id|uid|version|batch|ticket|timestamp|part|sn|item|case|zip|account|card|ssn|code|ip|pin|号房",
+    "电话|手机|联系|联系方式|致电|拨打|来电|回电|座机|固话|热线|传真|微信|的号码|短信|客服|tel|tel no"
+    "|telephone|phone|phone number|mobile|mob|cell|cellphone|call|calls|called|calling|fax|contact|whatsapp"
+    "|wechat|sms|text me|dial|reach|reached|reach me|hotline|ring|number is|messages to|message|answering at"
+    "|desk",
+    "订单|订单号|单号|编号|流水|流水号|序列号|批次|快递|运单|物流|金额|价格|总价|合计|余额|版本|货号|工单"
+    "|时间戳|坐标|条码|股票|代码|身份证|护照|通行证|卡号|银行卡|设备号|账户|账号|order|order no|order number"
+    "|invoice|serial|serial no|sku|isbn|issn|tracking|ref|reference|amount|price|total|id|uid|version|batch"
+    "|ticket|timestamp|part|sn|item|case|zip|account|card|ssn|code|ip|pin|imei|passport|permit|license"
+    "|licence|license number|licence number|iban|timestamp",
 )
 _MONEY_BEFORE = compiled(r"(?i)(?:[$¥￥€£#]|rmb|cny|usd|eur|hk\$) ?$")
 _MONEY_AFTER = compiled(r"(?i)^ ?(?:元|块|万|亿|%|rmb|cny|usd|美元|欧元|人民币|kg|km|ms|bytes|次|件|股|吨|秒|字节)")
 _LABEL = compiled(r"(?i)(?:tel|telephone|phone|mobile|mob|cell|fax|call|wechat|whatsapp|m|t|p|ph)$")
+_LABELLED = compiled(
+    r"(?i)(?:phone|telephone|tel|mobile|cell|fax|desk|office|home|work|电话|手机|传真|座机|固话|联系方式)"
+    r"(?: ?no\.?| number)?(?: ?号码?)?(?: ?:| is|是|为)? ?[(]?$"
+)
+_THOUSANDS = compiled(r"[0-9],$")
 _EXTENSION = compiled(r"(?i)^ ?(?:ext\.?|extension|x|转|分机) ?:? ?[0-9]{1,6}")
 
-_MOBILE_SIZES = frozenset({(11,), (3, 4, 4), (3, 8), (7, 4), (4, 4, 3), (4, 3, 4), (3, 3, 5), (4, 7), (5, 6), (3, 4, 2, 2), (6, 5)})
+_MOBILE_SIZES = frozenset({(11,), (3, 4, 4), (3, 8), (7, 4), (4, 4, 3), (4, 3, 4), (3, 3, 5), (4, 7), (5, 6), (6, 5)})
+MOST_GROUPS = 7
+"""Groups of a telephone that is not spelled digit by digit: French ones have five, with a country's code and an area in
+brackets seven."""
+
 _NORTH_AMERICA = frozenset({(3, 3, 4), (3, 7), (1, 3, 3, 4)})
 
 
@@ -71,12 +87,14 @@ def landline(view: View, reading: Digits) -> Found | None:
     certainty = (0.9 if plus else 0.6) + _surroundings(view, reading, start)
     if certainty < 0.5 or (reading.dated and not plus):
         return None
-    number = _valid(view.text[start : reading.end].replace("\n", " "), regions)
+    said = view.leaning(reading.start, reading.end, _WORDS) > 0
+    lenient = plus or (said and reading.sizes in _NORTH_AMERICA) or _LABELLED.search(view.before(start)) is not None
+    number = _valid(view.text[start : reading.end].replace("\n", " "), regions, lenient=lenient)
     if number is None:
         return None
     extension = _EXTENSION.search(view.after(reading.end))
     end = reading.end + (extension.end() if extension and not reading.right else 0)
-    if end == reading.end + 0 and view.text[start - 1 : start] == "(" and view.text[end : end + 1] == ")":
+    if end == reading.end and view.text[start - 1 : start] == "(" and view.text[end : end + 1] == ")":
         start, end = start - 1, end + 1
     return Found("PHONE", "phone", start, end, certainty, number)
 
@@ -86,24 +104,33 @@ def _regions(view: View, reading: Digits, *, plus: bool) -> tuple[str, ...]:
     number, sizes = reading.number, reading.sizes
     if plus or (number.startswith("00") and len(number) > 10 and number[2] != "0"):
         return ("ZZ",)
-    if "." in reading.gaps and len(sizes) > 2 and number[0] != "0" and len(number) < 10:
-        return ()
+    if reading.gaps == (".",):
+        return ()  # a decimal fraction
+    said = len(sizes) <= MOST_GROUPS and view.leaning(reading.start, reading.end, _WORDS) > 0
     bracketed = view.text[reading.start - 1 : reading.start] == "("
-    if sizes in _NORTH_AMERICA and (bracketed or len(set(reading.gaps)) == 1 or sizes[0] == 1) and " " not in (
-        reading.gaps if not bracketed else ()
-    ):
+    gaps = set(reading.gaps)
+    # `415 555 2671` without a word may be three numbers.
+    if sizes in _NORTH_AMERICA and (bracketed or (" " not in gaps and (len(gaps) == 1 or sizes[0] == 1))):
         return ("US",)
-    if number[0] == "0" and len(sizes) in (2, 3) and sizes[0] in (3, 4) and len(number) in (10, 11, 12) and not reading.joined:
-        return ("CN", "GB")
+    area = number[0] == "0" and len(sizes) in (2, 3) and sizes[0] in (3, 4) and 10 <= len(number) <= 12
+    if area and not reading.joined:
+        return REGIONS if said else ("CN", "GB")
     if sizes in {(3, 3, 4), (3, 4, 3)} and number[:3] in ("400", "800"):
         return ("CN",)
-    if len(sizes) > 7 or not (view.leaning(reading.start, reading.end, _WORDS) > 0):
-        return ()
-    return REGIONS
+    return REGIONS if said else ()
 
 
-def _valid(text: str, regions: tuple[str, ...]) -> str | None:
-    """The number as the library writes it, if it is valid in one of the regions."""
+def _valid(text: str, regions: tuple[str, ...], *, lenient: bool) -> str | None:
+    """The number as the library writes it, if it is valid in one of the regions.
+
+    Args:
+        text: With its separators.
+        regions: Where it may ring.
+        lenient: Its length is enough: a plus or a label says that it is meant as a telephone, given out or not.
+
+    Raises:
+        MissingExtra: The library is not installed.
+    """
     try:
         import phonenumbers
     except ImportError as error:
@@ -116,7 +143,7 @@ def _valid(text: str, regions: tuple[str, ...]) -> str | None:
             number = phonenumbers.parse(text, region)
         except phonenumbers.NumberParseException:
             continue
-        if phonenumbers.is_valid_number(number):
+        if phonenumbers.is_valid_number(number) or (lenient and phonenumbers.is_possible_number(number)):
             return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
     return None
 
@@ -139,8 +166,8 @@ def _surroundings(view: View, reading: Digits, start: int) -> float:
         change -= 1.0
     if following.isascii() and (following.isalpha() or following == "_") and not _EXTENSION.search(view.after(end)):
         change -= 1.0
-    if reading.joined:
-        change -= 0.4
+    if reading.joined or _THOUSANDS.search(view.before(start, 5)):
+        change -= 0.6
     if _MONEY_BEFORE.search(view.before(start, 5)) or _MONEY_AFTER.search(view.after(end)):
         change -= 0.6
     return change

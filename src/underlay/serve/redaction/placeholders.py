@@ -71,7 +71,9 @@ def replaced(text: str, pieces: Sequence[tuple[Span, str]]) -> tuple[str, list[t
     return "".join((*out, text[at:])), places
 
 
-def back(start: int, end: int, pieces: Sequence[tuple[Span, str]], places: Sequence[tuple[int, int]]) -> tuple[int, int]:
+def back(
+    start: int, end: int, pieces: Sequence[tuple[Span, str]], places: Sequence[tuple[int, int]]
+) -> tuple[int, int]:
     """Where a part of the replaced text lay in the original; a replacement that it touches counts whole."""
     return min(_back(start, pieces, places)), max(_back(end, pieces, places, closing=True))
 

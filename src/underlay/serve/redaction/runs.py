@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from underlay.serve.redaction.patterns import compiled
 from underlay.serve.redaction.view import View
@@ -41,12 +42,19 @@ class Digits:
     @property
     def joined(self) -> bool:
         """Whether a separator without a blank ties it to digits before or after it."""
-        return any(gap and not gap.isspace() and gap.strip() == gap and gap not in "()" for gap in (self.left, self.right))
+        return any(
+            gap and not gap.isspace() and gap.strip() == gap and gap not in "()" for gap in (self.left, self.right)
+        )
 
     @property
     def dated(self) -> bool:
-        """Whether it begins with a year, a month and a day."""
-        return len(self.sizes) > 2 and _is_date(self.number, self.sizes)
+        """Whether a year, a month and a day are among its groups."""
+        at = 0
+        for place, size in enumerate(self.sizes[:-2]):
+            if _is_date(self.number[at:], (size, *self.sizes[place + 1 : place + 3])):
+                return True
+            at += size
+        return False
 
 
 def digits(view: View) -> Iterator[Digits]:
@@ -77,7 +85,7 @@ def _readings(view: View, groups: list[tuple[int, int]]) -> Iterator[Digits]:
                 end=inner[-1][1],
                 number="".join(text[begin:end] for begin, end in inner),
                 sizes=tuple(end - begin for begin, end in inner),
-                gaps=tuple(text[one[1] : two[0]] for one, two in zip(inner, inner[1:], strict=False)),
+                gaps=tuple(text[one[1] : two[0]] for one, two in pairwise(inner)),
                 left=text[groups[first - 1][1] : start] if first else "",
                 right=text[inner[-1][1] : groups[last + 1][0]] if last + 1 < len(groups) else "",
             )

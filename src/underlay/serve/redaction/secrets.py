@@ -28,15 +28,20 @@ _KNOWN = compiled(
 _BEARER = compiled(r"(?i)\b(?:bearer|basic)[ :]+([A-Za-z0-9._~+/\-]{16,}=*)")
 _USER_PASS = compiled(r"(?i)[a-z][a-z0-9+.\-]{1,20}://([^\s/@:\"'<>]{0,128}:[^\s/@\"'<>]{1,256})@")
 _ASSIGNED = compiled(
-    r"(?i)(?:password|passwd|passphrase|pwd|secret|secret[_-]?key|client[_-]?secret|api[_ -]?key|apikey|access[_-]?key(?:[_-]?id)?"
-    r"|access[_-]?token|auth[_-]?token|refresh[_-]?token|token|private[_-]?key|密码|口令|密钥|令牌|登录密码|支付密码)"
+    r"(?i)(?:password|passwd|passphrase|pwd|secret|secret[_-]?key|client[_-]?secret|api[_ -]?key|apikey"
+    r"|access[_-]?key(?:[_-]?id)?|access[_-]?token|auth[_-]?token|refresh[_-]?token|token|private[_-]?key|密码|口令|密钥|令牌|登录密码|支付密码)"
     r"[\"']? {0,3}(?:=>|:=|[:=]| is |是|为) {0,3}[\"']?([!-&(-+\--:<-~]{4,256})"
 )
 _NOT_VALUES = compiled(
-    r"(?i)(?:true|false|none|null|nil|undefined|required|optional|string|str|int|bytes|text|empty|hidden|redacted|changeme"
-    r"|[*x.•]+|\$?[{<\[(].*|%[sd]|os\..*|self\..*|getenv.*|process\.env.*|[a-z_]+\(.*|your[-_ ].*|incorrect|wrong|invalid"
-    r"|expired|correct|reset|changed|forgotten|missing|weak|strong|too|not|with|that|this|must|should|been|from|stored|never)"
+    r"(?i)(?:true|false|none|null|nil|undefined|required|optional|string|str|int|bytes|text|empty|hidden|redacted"
+    r"|changeme|[*x.•]+|\$?[{<\[(].*|%[sd]|os\..*|self\..*|getenv.*|process\.env.*|[a-z_]+\(.*|your[-_ ].*"
+    r"|incorrect|wrong|invalid|expired|correct|reset|changed|forgotten|missing|weak|strong|too|not|with|that|this|must|should|been|from|stored"
+    r"|never)"
 )
+
+
+_GOES_ON = compiled(r"^[:,]? ?[A-Za-z0-9]")
+"""After a word that is part of a sentence: `enter your password: then press return`."""
 
 
 def secrets(view: View) -> Iterator[Found]:
@@ -63,7 +68,12 @@ def _assigned(view: View) -> Iterator[Found]:
         value = found.group(1)
         value = value[: min((at for sign in "\"'`&" if (at := value.find(sign)) >= 0), default=len(value))]
         value = value.rstrip(".,;:!?)]}>") if len(value) > 6 and value[0] not in "[{(<" else value.rstrip(".,;:")
-        if len(value) >= 4 and not _NOT_VALUES.fullmatch(value):
+        prose = (
+            value.isalpha()
+            and found.group()[: -len(found.group(1))].endswith(" ")
+            and _GOES_ON.search(view.after(found.start(1) + len(value)))
+        )
+        if len(value) >= 4 and not prose and not _NOT_VALUES.fullmatch(value):
             yield _secret("assigned", found.start(1), found.start(1) + len(value), value)
 
 

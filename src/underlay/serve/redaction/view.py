@@ -89,27 +89,29 @@ class View:
         """The characters after a place."""
         return self.text[end : end + length]
 
-    def leaning(self, start: int, end: int, words: Pattern) -> int:
+    def leaning(self, start: int, end: int, words: Pattern, *, near: bool = False) -> int:
         """What the words around a candidate say: 1 that it is one, -1 that it is not, 0 nothing.
 
-        The nearest word before it decides, then the nearest after it in the same line, then the context.
+        The nearest word before it decides, then the nearest after it in the same line, then the context. A word against
+        it counts only if nothing ends between the two: the number of an order has nothing to say of the next clause.
 
         Args:
             start: Of the candidate.
             end: Of the candidate.
             words: Its first group matches words for, its second group words against.
+            near: Whether words for it must stand in its own clause too.
         """
-        said = _last(words, self.before(start))
+        said = _last(words, self.before(start), near=near)
         if said:
             return said
-        near = self.after(end).partition("\n")[0]
-        found = words.search(near) if near else None
-        if found is not None and not _parted(near[: found.start()]):
+        after = self.after(end).partition("\n")[0]
+        found = words.search(after) if after else None
+        if found is not None and not _parted(after[: found.start()]):
             return 1 if found.group(1) is not None else -1
-        return _last(words, self.context) if self.context else 0
+        return _last(words, self.context, near=False) if self.context else 0
 
 
-_PARTED = compiled(r"[,;，；。！？、|]|[.!?] |[0-9]{3}")
+_PARTED = compiled(r"[,;，；。！？、|]|[A-Za-z0-9)\]]{3}\. |[!?] |[0-9]{3}")
 
 
 def _parted(text: str) -> bool:
@@ -117,10 +119,14 @@ def _parted(text: str) -> bool:
     return _PARTED.search(text) is not None
 
 
-def _last(words: Pattern, text: str) -> int:
+def _last(words: Pattern, text: str, *, near: bool) -> int:
     said = 0
     for found in words.finditer(text):
-        said = 1 if found.group(1) is not None else -1
+        speaks_for = found.group(1) is not None
+        if speaks_for and not near:
+            said = 1
+        elif not _parted(text[found.end() :]):
+            said = 1 if speaks_for else -1
     return said
 
 
@@ -135,7 +141,7 @@ def about(positive: str, negative: str = "") -> Pattern:
 
 def _words(text: str) -> str:
     r"""Alternatives; those of Latin letters only where no letter stands before or after them."""
-    words = text.split("|")
+    words = sorted(text.split("|"), key=len, reverse=True)  # RE2 takes the first alternative that fits
     latin = [word for word in words if word.isascii()]
     others = [word for word in words if not word.isascii()]
     parts = [*others, *([rf"(?:\b|_)(?:{'|'.join(latin)})(?:\b|_)"] if latin else [])]
