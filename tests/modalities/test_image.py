@@ -11,6 +11,7 @@ import pytest
 from underlay.core import DataError, RecipeError, RowProblem
 from underlay.modalities import Image, ImageOptions
 from underlay.modalities.image_augmentation import OPERATIONS
+from underlay.modalities.image_classical import features_of
 from underlay.modalities.image_decoding import decode
 from underlay.modalities.image_noise import KINDS
 from underlay.modalities.image_resizing import choose_patch, choose_size, resize
@@ -355,3 +356,17 @@ def test_small_and_large_answers_of_many_keep_their_order():
             assert isinstance(answer, RowProblem)
         else:
             np.testing.assert_array_equal(answer["pixels"], modality.encode(value)["pixels"])
+
+
+def test_classical_features_are_scaled_as_scikit_learn_scales_them_in_place_of_copies():
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
+
+    drawn = rng()
+    values = [drawn.integers(0, 256, (9, 7, 3), dtype=np.uint8) for _ in range(40)] + [None, b"no picture"]
+    slow = make_pipeline(FunctionTransformer(features_of), StandardScaler(), Normalizer())
+    quick = fitted().classical()
+    np.testing.assert_allclose(quick.fit_transform(values[:30]), slow.fit_transform(values[:30]), atol=1e-6)
+    np.testing.assert_allclose(quick.transform(values), slow.transform(values), atol=1e-6)
+    alike = fitted().classical().fit_transform([values[0]] * 5)
+    assert np.isfinite(alike).all(), "what never changes divides by nothing"

@@ -57,6 +57,16 @@ def test_a_folder_of_pictures_becomes_a_bundle_better_than_chance(tuned, folder)
     assert fitted.bundle.modalities["image"].size == 8
 
 
+def test_the_report_shows_the_pictures_that_were_answered_wrongly(tuned, folder):
+    fitted, _ = tuned
+    mistakes = fitted.report.targets[0].mistakes
+    assert mistakes
+    for one in mistakes:
+        assert one.pictures["image"] == fitted.bundle.modalities["image"].thumbnail(one.value), "of that very file"
+    html = (fitted.bundle.path.with_name("bundle.run") / "report.html").read_text(encoding="utf-8")
+    assert html.count('<img src="data:image/png;base64,') == len(mistakes)
+
+
 def test_the_bundle_verifies_and_answers_paths_bytes_and_arrays_alike(tuned, folder):
     bundle = open_bundle(tuned[0].bundle.path)
     assert verify(bundle.path).golden.difference < 1e-5
