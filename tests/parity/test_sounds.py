@@ -10,7 +10,7 @@ pytest.importorskip("soundfile", reason="the extra audio is not installed")
 transformers = pytest.importorskip("transformers")
 from tests.modalities.sounds import chirp, file_bytes, noise, tone  # noqa: E402
 
-from underlay.core import CheckpointRefused, RecipeError, UsageError  # noqa: E402
+from underlay.core import BundleRefused, CheckpointRefused, RecipeError, UsageError  # noqa: E402
 from underlay.modalities import Audio  # noqa: E402
 from underlay.models import build, configure, resolve  # noqa: E402
 
@@ -222,6 +222,20 @@ def test_a_recording_is_read_as_the_trunk_wants_or_the_recipe_is_refused(tmp_pat
     fresh = build(configure(backbone, columns={"sound": plain.describe()}, outputs={"label": 2}), seed=0)
     backbone.load(fresh)  # our own spectrogram on AST's layers: a stem that starts from nothing
     assert fresh.trained == frozenset()
+
+
+def test_a_front_comes_back_from_a_bundle_and_one_that_is_none_is_refused(tmp_path):
+    reference("ast").save_pretrained(tmp_path)
+    audio = fitted(resolve(str(tmp_path)))
+    files = dict(audio.state())
+    again = Audio.from_state(files)
+    assert np.array_equal(again.encode(SOUNDS[0])["frames"], audio.encode(SOUNDS[0])["frames"])
+    assert again.describe() == audio.describe()
+    for change in ({"kind": "os.system"}, {"frames": 10**9}, {"patch": 0}, {"mean": "0"}, {"evil": 1}):
+        settings = json.loads(files["audio.json"])
+        settings["options"]["front"] |= change
+        with pytest.raises(BundleRefused):
+            Audio.from_state({"audio.json": json.dumps(settings).encode()})
 
 
 def test_samples_of_whole_positions_are_asked_for_again_by_their_number(tmp_path):

@@ -58,6 +58,10 @@ class Front(Protocol):
         """What its stem needs; `limit` is the most positions of a recording."""
         ...
 
+    def problems(self) -> list[str]:
+        """What cannot be."""
+        ...
+
 
 @dataclass(frozen=True)
 class KaldiFront:
@@ -295,11 +299,12 @@ def read_front(given: Mapping[str, Any]) -> Front | None:
         if key in known and not _alike(key, value, known[key].default)
     ]
     if not problems:
-        front = FRONTS[kind](**arguments)
+        made: Any = FRONTS[kind]
+        front: Front = made(**arguments)
         problems = front.problems()
-    if problems:
-        raise RecipeError([f"audio.front ({kind}): {problem}" for problem in problems])
-    return front
+        if not problems:
+            return front
+    raise RecipeError([f"audio.front ({kind}): {problem}" for problem in problems])
 
 
 def _alike(name: str, value: Any, default: Any) -> bool:

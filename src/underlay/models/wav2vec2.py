@@ -78,7 +78,8 @@ def scaled(size: Tensor, direction: Tensor) -> Tensor:
 
     Source: Salimans and Kingma, Weight Normalization, NeurIPS 2016, equation 2.
     """
-    return size * direction / torch.linalg.vector_norm(direction, dim=(0, 1), keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(direction, dim=(0, 1), keepdim=True)
+    return size * direction / norm
 
 
 def _located(trunk: Mapping[str, Any], names: Iterable[str]) -> Sources:

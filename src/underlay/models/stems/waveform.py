@@ -79,7 +79,7 @@ class WaveformStem(nn.Module):
         """`samples` `[B, n]`, of which each row's first `count` `[B]` are real, to `[B, L, D]`, 0 behind its end."""
         samples, count = arrays["samples"], arrays["count"]
         embedded = samples.new_zeros(*self.size(arrays), self.width).to(self.project.weight.dtype)
-        for size in count.unique().tolist():
+        for size in sorted(set(count.tolist())):
             rows = (count == size).nonzero().squeeze(1)
             read = self._read(samples.index_select(0, rows)[:, :size])  # [b, l, D]
             padded = F.pad(read, (0, 0, 0, embedded.shape[1] - read.shape[1]))
