@@ -168,9 +168,7 @@ NEGATIVES: tuple[Callable[[Draw], str], ...] = (
     lambda draw: f"时间戳 {draw.integers(1_500_000_000_000, 1_800_000_000_000)}",
     lambda draw: f"timestamp={draw.integers(1_500_000_000, 1_800_000_000)}",
     lambda draw: f"{pick(draw, '金额', '合计 ', '¥', '$', 'total ', '总价：')}{_amount(draw)}{pick(draw, '', '元')}",
-    lambda draw: (
-        f"{pick(draw, '营业收入', '市值', '成交额')}{digits(draw, int(draw.integers(9, 13)), '123456789')}{pick(draw, '元', '股', '万元')}"
-    ),
+    lambda draw: f"{pick(draw, '营业收入', '市值', '成交额')}{_large(draw)}{pick(draw, '元', '股', '万元')}",
     lambda draw: f"ISBN {_isbn(draw)}",
     lambda draw: f"ISBN {_isbn(draw)[:3]}-{digits(draw, 1)}-{digits(draw, 4)}-{digits(draw, 4)}-{digits(draw, 1)}",
     lambda draw: f"id={_hexes(draw, 8)}-{_hexes(draw, 4)}-4{_hexes(draw, 3)}-a{_hexes(draw, 3)}-{_hexes(draw, 12)}",

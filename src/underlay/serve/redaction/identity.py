@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 
 from underlay.serve.redaction import checksums
-from underlay.serve.redaction.patterns import compiled
+from underlay.serve.redaction.patterns import Pattern, compiled
 from underlay.serve.redaction.view import CERTAIN, Found, View, about, alone
 
-_CREDIT = compiled(r"(?i)[0-9A-HJ-NPQRTUWXY]{2}[ \-]?[0-9]{6}[ \-]?[0-9A-HJ-NPQRTUWXY]{9}[ \-]?[0-9A-HJ-NPQRTUWXY]")
+_SIGN = "[0-9A-HJ-NPQRTUWXY]"
+_CREDIT = compiled(rf"(?i){_SIGN}{{2}}[ \-]?[0-9]{{6}}[ \-]?{_SIGN}{{9}}[ \-]?{_SIGN}")
 _IBAN = compiled(r"(?i)[A-Z]{2}[0-9]{2}(?:[ \-\n]?[A-Z0-9]{4}){2,7}(?:[ \-\n]?[A-Z0-9]{1,3})?")
 _PASSPORT = compiled(
-    r"(?i)(?:[EGDSPHMK][ \-]?[0-9]{4}[ \-]?[0-9]{4}|E[A-HJ-NP-Z][ \-]?[0-9]{7}|[A-Z]{1,2}[0-9]{6,8}|[0-9]{9}"
+    r"(?i)(?:^|[^0-9A-Za-z_])([EGDSPHMK][ \-]?[0-9]{4}[ \-]?[0-9]{4}|E[A-HJ-NP-Z][ \-]?[0-9]{7}|[A-Z]{1,2}[0-9]{6,8}|[0-9]{9}"
     r"|[0-9]{2}[A-Z]{2}[0-9]{5})"
 )
-_PERMIT = compiled(r"(?i)(?:[HMC][0-9]{10}|[HMCTWL][0-9]{8}|8[123]0000(?:19|20)[0-9]{10}|[0-9]{10}|[0-9]{8})")
+_PERMIT = compiled(
+    r"(?i)(?:^|[^0-9A-Za-z_])([HMC][0-9]{10}|[HMCTWL][0-9]{8}|8[123]0000(?:19|20)[0-9]{10}|[0-9]{10}|[0-9]{8})"
+)
 _HONG_KONG = compiled(r"(?i)([A-Z]{1,2})[ \-]?([0-9]{6}) ?(?:\(([0-9A])\)|([0-9A]))")
 _TAIWAN = compiled(r"(?i)[A-Z][12][0-9]{8}")
 _PLATE = compiled(
@@ -58,17 +61,20 @@ def _iban(view: View) -> Iterator[Found]:
 
 
 def _passport(view: View) -> Iterator[Found]:
-    for found in view.matches(_PASSPORT):
-        if alone(view, found.start(), found.end()):
-            certainty = 0.3 + 0.5 * view.leaning(found.start(), found.end(), _ABOUT_PASSPORT, near=True)
-            yield Found("PASSPORT", "passport", found.start(), found.end(), certainty, _bare(found.group()))
+    return _announced(view, "PASSPORT", _PASSPORT, _ABOUT_PASSPORT)
 
 
 def _permit(view: View) -> Iterator[Found]:
-    for found in view.matches(_PERMIT):
-        if alone(view, found.start(), found.end()):
-            certainty = 0.3 + 0.5 * view.leaning(found.start(), found.end(), _ABOUT_PERMIT, near=True)
-            yield Found("PERMIT", "permit", found.start(), found.end(), certainty, _bare(found.group()))
+    return _announced(view, "PERMIT", _PERMIT, _ABOUT_PERMIT)
+
+
+def _announced(view: View, kind: str, pattern: Pattern, words: Pattern) -> Iterator[Found]:
+    """Codes that are nothing without a word beside them."""
+    for found in view.matches(pattern):
+        start, end = found.span(1)
+        if alone(view, start, end):
+            certainty = 0.3 + 0.5 * view.leaning(start, end, words, near=True)
+            yield Found(kind, kind.lower(), start, end, certainty, _bare(found.group(1)))
 
 
 def _hong_kong(view: View) -> Iterator[Found]:

@@ -20,7 +20,8 @@ _CARD = about(
     "|serial|imei|isbn|barcode|sku|timestamp|batch|ticket|ean|upc|id card|id no|id number",
 )
 _SOCIAL = about(
-    "ssn|social security|social security number|social|社会安全|社会安全号|社安号", "order|订单|part|sku|serial"
+    "ssn|social security|social security number|social|社会安全|社会安全号|社安号",
+    "order|订单|part|sku|serial|id|uid|account",
 )
 
 SHORT = 12
@@ -66,7 +67,7 @@ def _old_resident(view: View, reading: Digits) -> Found | None:
 def _card(view: View, reading: Digits) -> Found | None:
     """Twelve to nineteen digits with their check digit; the issuer's prefix or words around make it a card."""
     number = reading.number
-    if len(set(number)) < 3 or not checksums.luhn(number) or reading.dated:
+    if len(set(number)) == 1 or not checksums.luhn(number) or reading.dated:
         return None
     usual = len(reading.sizes) == 1 or reading.sizes in _CARD_SIZES or max(reading.sizes) <= 2
     certainty = 0.7 if checksums.card_issuer(number) and len(number) > SHORT else 0.3

@@ -94,8 +94,8 @@ def landline(view: View, reading: Digits) -> Found | None:
         return None
     extension = _EXTENSION.search(view.after(reading.end))
     end = reading.end + (extension.end() if extension and not reading.right else 0)
-    if end == reading.end and view.text[start - 1 : start] == "(" and view.text[end : end + 1] == ")":
-        start, end = start - 1, end + 1
+    if view.text[start - 1 : start] == "(" and (view.text[end : end + 1] == ")" or ")" in "".join(reading.gaps)):
+        start, end = start - 1, end + (view.text[end : end + 1] == ")" and ")" not in "".join(reading.gaps))
     return Found("PHONE", "phone", start, end, certainty, number)
 
 

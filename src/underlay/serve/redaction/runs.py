@@ -13,6 +13,12 @@ LONGEST = 19
 SHORTEST = 7
 """Digits of the shortest, a local telephone's."""
 
+MOST_GROUPS = 8
+"""Groups of a number that is not spelled digit by digit or pair by pair."""
+
+SMALL = 2
+"""Digits of the groups of a number that is."""
+
 _RUN = compiled(r"[0-9]+(?:[ \-./()_\n]{1,3}[0-9]+)*")
 _GROUP = compiled(r"[0-9]+")
 
@@ -80,6 +86,8 @@ def _readings(view: View, groups: list[tuple[int, int]]) -> Iterator[Digits]:
             if total < SHORTEST:
                 continue
             inner = groups[first : last + 1]
+            if not _whole(groups, first, last, total):
+                continue
             yield Digits(
                 start=start,
                 end=inner[-1][1],
@@ -89,6 +97,14 @@ def _readings(view: View, groups: list[tuple[int, int]]) -> Iterator[Digits]:
                 left=text[groups[first - 1][1] : start] if first else "",
                 right=text[inner[-1][1] : groups[last + 1][0]] if last + 1 < len(groups) else "",
             )
+
+
+def _whole(groups: list[tuple[int, int]], first: int, last: int, total: int) -> bool:
+    """Whether a reading of very small groups begins and ends where they do: part of a list of figures is no number."""
+    if last - first < MOST_GROUPS and total > last - first + 1:
+        return True
+    outside = [*groups[first - 1 : first], *groups[last + 1 : last + 2]] if first else groups[last + 1 : last + 2]
+    return all(end - start > SMALL for start, end in outside)
 
 
 def _is_date(number: str, sizes: tuple[int, ...]) -> bool:

@@ -111,7 +111,7 @@ class View:
         return _last(words, self.context, near=False) if self.context else 0
 
 
-_PARTED = compiled(r"[,;，；。！？、|]|[A-Za-z0-9)\]]{3}\. |[!?] |[0-9]{3}")
+_PARTED = compiled(r"^\. |[,;，；。！？、|]|[A-Za-z0-9)\]]{3}\. |[!?] |[0-9]{3}")
 
 
 def _parted(text: str) -> bool:
