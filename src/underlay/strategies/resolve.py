@@ -11,6 +11,7 @@ from underlay.core import Schema
 from underlay.models import is_fixed
 from underlay.objectives import default_objective
 from underlay.strategies.assembly import JOINT, Assembly, resolved_head
+from underlay.strategies.next_item import STRATEGY
 from underlay.strategies.recipe import Recipe
 from underlay.train import OPTIMIZERS, SCHEDULES
 
@@ -95,8 +96,8 @@ def resolve_recipe(
 
 
 def _task(schema: Schema) -> dict[str, Any]:
-    """The task, where the name of the target alone would not say it again."""
-    return {"task": schema.targets[0].task} if schema.targets[0].ranked else {}
+    """Task and split, where the name of the target alone would not say them again."""
+    return {"task": schema.targets[0].task, "split": {"by": STRATEGY}} if schema.targets[0].ranked else {}
 
 
 def _trunks(assembly: Assembly) -> dict[str, Any]:
