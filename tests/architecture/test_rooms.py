@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"strategies", "bundle", "estimator"},
     "__main__": {"cli"},
 }
-TORCH_FREE = ("core", "data", "modalities", "bundle")
+TORCH_FREE = ("core", "data", "modalities", "bundle", "serve")
 TORCH_BACKEND = PACKAGE / "bundle" / "torch_backend.py"
 UNSAFE_READERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 

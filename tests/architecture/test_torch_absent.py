@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOMS = ("core", "data", "modalities", "bundle")
+ROOMS = ("core", "data", "modalities", "bundle", "serve")
 
 BLOCK = """
 import sys

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from underlay.cli import doctor, evaluate, export, fit, predict, report, verify
+from underlay.cli import doctor, evaluate, export, fit, predict, redact, report, verify
 from underlay.cli.data import app as data
 from underlay.cli.failures import Failure, Terminated, failure_of
 
@@ -43,7 +43,7 @@ def underlay(
         typer.echo(context.get_help())
 
 
-for command in (fit, predict, evaluate, report, export, verify, doctor):
+for command in (fit, predict, evaluate, report, export, verify, redact, doctor):
     app.command(epilog=DEBUG)(getattr(command, command.__name__.rpartition(".")[2]))
 app.add_typer(data, name="data")
 
