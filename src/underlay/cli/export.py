@@ -69,15 +69,15 @@ def _show(found: "Exported") -> None:
     from underlay.cli.streams import results
     from underlay.cli.tables import put_table
 
-    parity = found.parity
-    results().print(
-        f"{parity.rows} rows compared, {parity.padding:.0%} of their batches padding: scores differ by up to "
-        f"{parity.difference:.1e} (allowed {parity.bounds.score:g}), alone or in a batch by {parity.alone:.1e}; "
-        f"{parity.decisions} of {parity.decided} decisions changed",
-        f"{found.bytes_before / 1e6:.1f} MB became {found.bytes_after / 1e6:.1f} MB",
-        sep="\n",
-        markup=False,
-    )
+    for what, one in (("synthetic", found.parity), ("given", found.on_data)):
+        if one is not None:
+            results().print(
+                f"{one.rows} {what} rows, {one.padding:.0%} of their batches padding: scores differ by up to "
+                f"{one.difference:.1e} (allowed {one.bounds.score:g}), alone or in a batch by {one.alone:.1e}; "
+                f"{one.decisions} of {one.decided} decisions changed",
+                markup=False,
+            )
+    results().print(f"{found.bytes_before / 1e6:.1f} MB became {found.bytes_after / 1e6:.1f} MB", markup=False)
     if not found.speeds:
         return
     rows = [[one.name, one.one_p50, one.one_p99, round(one.rows_per_second)] for one in found.speeds]

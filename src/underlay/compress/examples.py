@@ -11,7 +11,7 @@ from underlay.core import Encoded, Modality, RowError, RowProblem, UsageError, s
 PROBES = 48
 """Synthetic rows; every second one cut to half, so that lengths differ even where all data is of one length."""
 
-GIVEN = 512
+GIVEN = 256
 """Rows of given data at most."""
 
 ATTEMPTS = 4

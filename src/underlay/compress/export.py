@@ -14,7 +14,7 @@ from underlay.compress.examples import Row, collated, encoded, given_rows, probe
 from underlay.compress.external import split
 from underlay.compress.int8 import quantised
 from underlay.compress.measuring import Speed, measure
-from underlay.compress.parity import EIGHT_BITS, EXACT, Parity, compare, require
+from underlay.compress.parity import EIGHT_BITS, EIGHT_BITS_SYNTHETIC, EXACT, Parity, compare, require
 from underlay.compress.program import ProgramBackend, save_program
 from underlay.compress.tracing import free_axes, names_of, to_onnx, trace
 from underlay.core import BundleRefused, Event, GateNotMet, Listener, UsageError
@@ -32,7 +32,8 @@ class Exported:
 
     Args:
         path: The bundle, or the file.
-        parity: How near it is to the original.
+        parity: How near it is to the original on synthetic rows.
+        on_data: The same on given rows; None without any.
         speeds: Of the original and of the graph under each setting; none of a file.
         runtime: The setting that was chosen; empty for a file.
         bytes_before: Of the original bundle.
@@ -41,6 +42,7 @@ class Exported:
 
     path: Path
     parity: Parity
+    on_data: Parity | None
     bytes_before: int
     bytes_after: int
     speeds: tuple[Speed, ...] = ()
@@ -51,6 +53,7 @@ class Exported:
         return {
             "path": str(self.path),
             "parity": self.parity.to_dict(),
+            "on_data": None if self.on_data is None else self.on_data.to_dict(),
             "bytes": {"before": self.bytes_before, "after": self.bytes_after},
             "speeds": [speed.to_dict() for speed in self.speeds],
             "runtime": dict(self.runtime),
@@ -93,12 +96,13 @@ def export(
     bundle = open_bundle(folder)
     model = _model(bundle)
     listener(Event("phase", f"tracing {folder}", {}))
-    raw = probes(bundle) + (given_rows(bundle, columns) if columns else [])
+    raw = probes(bundle)
     rows = encoded(bundle, raw)
+    given = encoded(bundle, given_rows(bundle, columns)) if columns else []
     inputs = collated(bundle, _unequal(bundle, rows))
     names = names_of(inputs)
-    task = Task(bundle, final, raw, rows, names, int8=int8, force=force, seconds=seconds, listener=listener)
-    free = free_axes([collated(bundle, [row]) for row in rows])
+    task = Task(bundle, final, raw, rows, given, names, int8=int8, force=force, seconds=seconds, listener=listener)
+    free = free_axes([collated(bundle, [row]) for row in rows + given])
     return write(task, trace(model, inputs, free))
 
 
@@ -109,8 +113,9 @@ class Task:
     Args:
         bundle: The original.
         out: Where the result will stand.
-        raw: Rows to compare on.
+        raw: Synthetic rows.
         rows: The same, encoded.
+        given: Rows of given data, encoded.
         names: `(column, array)` of each input.
         int8: Whether the graph is of eight bits.
         force: Whether what stands at `out` goes.
@@ -122,6 +127,7 @@ class Task:
     out: Path
     raw: Sequence[Mapping[str, Any]]
     rows: Sequence[Row]
+    given: Sequence[Row]
     names: Sequence[tuple[str, str]]
     int8: bool
     force: bool
@@ -144,16 +150,20 @@ class Task:
         model = to_onnx(program, self.names, self.targets)
         return quantised(model) if self.int8 else model
 
-    def checked(self, candidate: Backend) -> Parity:
-        """The parity of a candidate that passed.
+    def checked(self, candidate: Backend) -> tuple[Parity, Parity | None]:
+        """The parity of a candidate that passed, on synthetic and on given rows.
 
         Raises:
             GateNotMet: It did not.
         """
-        self.listener(Event("phase", f"comparing answers on {len(self.rows)} rows", {}))
-        parity = compare(self.bundle, candidate, self.rows, bounds=EIGHT_BITS if self.int8 else EXACT)
+        self.listener(Event("phase", f"comparing answers on {len(self.rows) + len(self.given)} rows", {}))
+        parity = compare(self.bundle, candidate, self.rows, bounds=EIGHT_BITS_SYNTHETIC if self.int8 else EXACT)
         require(parity)
-        return parity
+        if not self.given:
+            return parity, None
+        on_data = compare(self.bundle, candidate, self.given, bounds=EIGHT_BITS if self.int8 else EXACT)
+        require(on_data)
+        return parity, on_data
 
 
 def _writer(out: Path, to: str, *, int8: bool) -> "Callable[[Task, Any], Exported]":
@@ -179,16 +189,16 @@ def write_bundle(task: Task, program: Any) -> Exported:
     settings = _settings()
     build = GRAPH_BACKENDS[BACKEND]
     backends = {name: build(task.bundle.config, weights, Graph(graph, one)) for name, one in settings.items()}
-    parity = task.checked(next(iter(backends.values())))
+    found = task.checked(next(iter(backends.values())))
     task.listener(Event("phase", f"timing {', '.join(backends)} and {PYTORCH}", {}))
     speeds = measure(task.bundle, {PYTORCH: task.bundle.backend, **backends}, task.raw, seconds=task.seconds)
     chosen = min((speed for speed in speeds if speed.name in settings), key=lambda speed: speed.cost)
-    record = _record(task, parity) | {
+    record = _record(task, found) | {
         "runtime": settings[chosen.name],
         "chosen": chosen.name,
         "measured": [speed.to_dict() for speed in speeds],
     }
-    derived = Derived(BACKEND, graph, weights, record, _notes(task, parity), exact=not task.int8)
+    derived = Derived(BACKEND, graph, weights, record, _notes(task, found), exact=not task.int8)
     try:
         made = derive(task.out, task.bundle, derived, force=task.force)
     except BundleRefused as error:
@@ -197,7 +207,7 @@ def write_bundle(task: Task, program: Any) -> Exported:
         ) from error
     files = made.manifest.files.values() if made.manifest is not None else ()
     after = sum(int(entry["bytes"]) for entry in files)
-    return Exported(task.out, parity, task.size, after, tuple(speeds), settings[chosen.name])
+    return Exported(task.out, *found, task.size, after, tuple(speeds), settings[chosen.name])
 
 
 def write_onnx(task: Task, program: Any) -> Exported:
@@ -205,15 +215,15 @@ def write_onnx(task: Task, program: Any) -> Exported:
     model = task.graph(program)
     graph, weights = split(model)
     setting = next(iter(_settings().values()))
-    parity = task.checked(GRAPH_BACKENDS[BACKEND](task.bundle.config, weights, Graph(graph, setting)))
+    found = task.checked(GRAPH_BACKENDS[BACKEND](task.bundle.config, weights, Graph(graph, setting)))
     facts = {
-        "underlay.parity": parity.to_dict(),
+        "underlay.parity": _record(task, found),
         "underlay.targets": task.bundle.schema.to_dict()["targets"],
         "underlay.bundle": task.bundle.manifest.seal if task.bundle.manifest is not None else "",
     }
     for key, value in facts.items():
         model.metadata_props.add(key=key, value=json.dumps(value, ensure_ascii=False))
-    return _put(task, model.SerializeToString(deterministic=True), parity)
+    return _put(task, model.SerializeToString(deterministic=True), found)
 
 
 def write_program(task: Task, program: Any) -> Exported:
@@ -222,9 +232,9 @@ def write_program(task: Task, program: Any) -> Exported:
     return _put(task, data, task.checked(ProgramBackend(data, task.names, task.targets)))
 
 
-def _put(task: Task, data: bytes, parity: Parity) -> Exported:
+def _put(task: Task, data: bytes, found: tuple[Parity, Parity | None]) -> Exported:
     write_file(task.out, data)
-    return Exported(task.out, parity, task.size, len(data))
+    return Exported(task.out, *found, task.size, len(data))
 
 
 def _model(bundle: Bundle) -> Any:
@@ -250,21 +260,25 @@ def _settings() -> dict[str, dict[str, Any]]:
     }
 
 
-def _record(task: Task, parity: Parity) -> dict[str, Any]:
+def _record(task: Task, found: tuple[Parity, Parity | None]) -> dict[str, Any]:
+    parity, on_data = found
     return {
         "to": "onnx",
         "precision": "int8" if task.int8 else "fp32",
         "parity": parity.to_dict(),
+        "on_data": None if on_data is None else on_data.to_dict(),
         "machine": machine_fingerprint(),
         "versions": {**versions(), "onnx": installed("onnx"), "onnxscript": installed("onnxscript")},
     }
 
 
-def _notes(task: Task, parity: Parity) -> str:
+def _notes(task: Task, found: tuple[Parity, Parity | None]) -> str:
     seal = task.bundle.manifest.seal if task.bundle.manifest is not None else ""
     kind = "An ONNX graph of eight bits" if task.int8 else "An ONNX graph"
-    return (
-        f"## Exported\n\n{kind} made from the bundle {seal[:12]}, whose figures are above. "
-        f"On {parity.rows} rows, in batches of which {parity.padding:.0%} was padding, scores differed by up to "
-        f"{parity.difference:.1e} and {parity.decisions} of {parity.decided} decisions changed.\n"
-    )
+    said = [
+        f"On {one.rows} {what} rows, in batches of which {one.padding:.0%} was padding, scores differed by up to "
+        f"{one.difference:.1e} and {one.decisions} of {one.decided} decisions changed."
+        for what, one in zip(("synthetic", "given"), found, strict=True)
+        if one is not None
+    ]
+    return f"## Exported\n\n{kind} made from the bundle {seal[:12]}, whose figures are above. {' '.join(said)}\n"

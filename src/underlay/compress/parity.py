@@ -35,6 +35,9 @@ EXACT = Bounds(score=1e-5, alone=1e-5, changed=0.0)
 EIGHT_BITS = Bounds(score=0.1, alone=0.01, changed=0.02)
 """A level is 1/127 of a position's largest value; what fp32 leaves open can fall to either side of one."""
 
+EIGHT_BITS_SYNTHETIC = Bounds(score=0.1, alone=0.01, changed=0.1)
+"""Synthetic rows say little, so that more of them lie where a small difference decides."""
+
 BATCH = 8
 """Rows of a batch: with the shortest beside the longest, more than half of it is padding."""
 
