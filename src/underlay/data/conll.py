@@ -57,7 +57,9 @@ def _sentences(
     lines: Iterator[tuple[int, str]], name: str, separator: str | None
 ) -> Iterator[tuple[int, list[str], list[str]]]:
     """Each sentence with the line of its first word."""
-    first, words, tags, columns = 0, [], [], 0
+    first, columns = 0, 0
+    words: list[str] = []
+    tags: list[str] = []
     for number, line in lines:
         cells = line.rstrip("\r\n").split(separator)
         if not line.strip() or cells[0] == _DOCUMENT:

@@ -49,7 +49,7 @@ def tag_baselines(
         found = PRIOR * shares
         for label, count in words.get(unit, {}).items():
             found = found + count * (np.arange(len(shares)) == label)
-        return found / max(found.sum(), 1e-12)
+        return np.asarray(found / max(found.sum(), 1e-12))
 
     def scored(name: str, answer: Callable[[str], np.ndarray]) -> Baseline:
         started = perf_counter()

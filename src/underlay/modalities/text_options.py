@@ -80,7 +80,7 @@ class TextOptions:
             for name, low in least.items()
             if not isinstance(values[name], int) or values[name] < low
         ]
-        if not isinstance(self.second, bool):
+        if self.second not in (True, False):
             found.append(f"second is {self.second!r}; it must be true or false")
         elif self.second and self.long == "windows":
             found.append("second is true and long is 'windows'; a pair is read as one segment: head-tail or head")

@@ -83,7 +83,7 @@ class Words:
             "ids": np.concatenate(framed),
             "mask": np.concatenate(numbers),
             "units": np.concatenate(self.text.framed(units, special=-1)),
-            "count": np.array([sentence.count], dtype=np.int64),
+            "count": np.array([sentence.size], dtype=np.int64),
         }
 
     def collate(self, encoded: Sequence[Encoded]) -> Mapping[str, np.ndarray]:
@@ -190,7 +190,7 @@ class _Sentence(NamedTuple):
 
     words: list[str]
     numbers: list[int]
-    count: int
+    size: int
 
 
 def _items(value: Any) -> list[str]:
