@@ -11,11 +11,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmarks import peer_recommenders
 from benchmarks.command import CommandFailed, find_metrics, recipe_digest, recipe_file
 from benchmarks.datasets import WORK, read
 from benchmarks.peer_recommenders import histories, tuned
@@ -65,6 +68,22 @@ def fitted(rows: pd.DataFrame, *, seed: int) -> dict[str, Any]:
     return found
 
 
+def peers_of(rows: pd.DataFrame, *, seed: int) -> dict[str, dict[str, Any]]:
+    """The figures of the peers, kept: a benchmark that was stopped does not tune them again."""
+    kept = WORK / BENCHMARK / f"peers-{seed}-{digest_of_peers()}.json"
+    if not kept.exists():
+        found = tuned(histories(rows.user_id.to_numpy(), rows.item_id.to_numpy(), rows.split.to_numpy()), seed=seed)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(found), encoding="utf-8")
+    known: dict[str, dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
+    return known
+
+
+def digest_of_peers() -> str:
+    """Changes with the code and the grids of the peers."""
+    return sha256(Path(peer_recommenders.__file__).read_bytes()).hexdigest()[:12]
+
+
 def measure_cell(seed: int, *, again: bool = False) -> Mapping[str, Any]:
     """One seed: ours and the peers; from the result file if it is there.
 
@@ -77,7 +96,7 @@ def measure_cell(seed: int, *, again: bool = False) -> Mapping[str, Any]:
         return dict(known["values"])
     rows = ratings()
     ours = fitted(rows, seed=seed)
-    peers = tuned(histories(rows.user_id.to_numpy(), rows.item_id.to_numpy(), rows.split.to_numpy()), seed=seed)
+    peers = peers_of(rows, seed=seed)
     best = max(float(one["ndcg@10"]) for one in peers.values())
     values = {
         "ndcg": ours["ndcg@10 value"],

@@ -79,7 +79,7 @@ def neighbours(taught: sparse.csr_matrix, histories: sparse.csr_matrix) -> np.nd
 
 def counted(rows: Sequence[Names], places: Mapping[str, int]) -> sparse.csr_matrix:
     """How often each row holds each item, `[R, K]`."""
-    pairs = [(row, places[name]) for row, names in enumerate(rows) for name in names if name in places]
+    pairs = [(row, places[name]) for row, names in enumerate(rows) for name in names if name and name in places]
     at = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     return sparse.csr_matrix((np.ones(len(at)), (at[:, 0], at[:, 1])), shape=(len(rows), len(places)))
 
