@@ -1,6 +1,7 @@
 """Which trunk suits the rows at hand, where the recipe leaves it open and the modality would rather look first."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def suited(data: Prepared, recipe: Recipe, *, say: Say) -> Suits:
     """
 
     def suits(kind: str, columns: Sequence[str]) -> Suited | None:
-        modality = MODALITIES[kind]
+        modality: Any = MODALITIES[kind]
         if not isinstance(modality, SuitingModality):
             return None
         rows = stream(recipe.seed, f"suited/{columns[0]}").permutation(data.splits.train)[:LOOKED_AT]
