@@ -339,7 +339,11 @@ def main(words: list[str] | None = None) -> None:
         parser.error("held-out documents are not looked at: --show goes with --on development")
     for part in options.parts:
         name = f"redaction-{part}" + ("-presidio" if options.peer else "")
-        cell: dict[str, Any] = {"documents": options.documents, "rules": "presidio" if options.peer else rule_set()}
+        cell: dict[str, Any] = {
+            "documents": options.documents,
+            "sentences": 2,
+            "rules": "presidio" if options.peer else rule_set(),
+        }
         cell |= {} if held_out else {"development": True}
         if held_out and RESULTS.find(name, cell) is not None:
             continue

@@ -1,8 +1,12 @@
 """Documents with planted personal data whose places are known, hard negatives, and disguises.
 
 A document is three to six clauses, Chinese or English: some with an invented value, some with a number that is
-nobody's, some plain. Clauses are in two halves, as documents are: rules are tuned on the even ones (`development`) and
-measured once on the odd ones (`held_out`), so that no measured sentence, and no measured value, was looked at.
+nobody's, some plain. Rules are tuned on
+`development` documents and measured once on `held_out` ones, of other sentences and values.
+
+The first held-out measurement, of the odd clauses of `CLAUSES`, missed five gates (results of 2026-11-24). Its misses
+were then looked at, so that all of `CLAUSES` and `NEGATIVES` is development now; `FRESH` and `FRESH_NEGATIVES` were
+written before the rules were changed and are what is held out.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -64,9 +68,9 @@ CLAUSES: Mapping[str, tuple[str, ...]] = {
         "contact: {}",
     ),
     "card": (
-        "卡号：{}", "银行卡{}", "请转到{}", "信用卡号为 {}", "my card number is {}", "charge {} please", "card {}",
-        "尾款打到{}", "还款账户：{}", "Visa {} declined", "pay with {}", "开户行建行，{}", "the card on file: {}",
-        "储蓄卡 {}",
+        "卡号：{}", "银行卡{}", "请转到{}", "信用卡号为 {}", "my card number is {}", "charge {} please",
+        "card {}", "尾款打到{}", "还款账户：{}", "Visa {} declined", "pay with {}", "开户行建行，{}",
+        "the card on file: {}", "储蓄卡 {}",
     ),
     "iban": (
         "IBAN: {}", "transfer to {}", "账户 {}", "my account {}", "please pay {} today", "收款账号：{}", "{}",
@@ -113,7 +117,71 @@ CLAUSES: Mapping[str, tuple[str, ...]] = {
         "SSN {}", "social security number {}", "my SSN is {}", "SSN: {}", "her social is {}", "{}",
     ),
 }  # fmt: skip
-"""What stands around each type; the even ones are for tuning."""
+"""What stands around each type, for tuning."""
+
+FRESH: Mapping[str, tuple[str, ...]] = {
+    "id_18": (
+        "本人身份证号码{}，请核对", "residents' ID no. {} on file", "购票证件：{}", "（{}）",
+        "the applicant ({}) signed", "实名：王五/{}", "他报的号是{}吗",
+    ),
+    "id_15": (
+        "证件号码：{}", "她的身份证还是老的：{}", "身份证号为{}，十五位", "first-generation ID card: {}",
+        "identity no. {}", "户口本上身份证号写着{}",
+    ),
+    "mobile": (
+        "打我手机{}", "快递到了打{}", "手机号码 {} 已停机", "WhatsApp {}", "cell: {}", "my new number: {}",
+        "（{}）", "王先生{}", "发短信到{}", "text {} when you arrive", "预留号码为{}", "加微信{}聊",
+    ),
+    "phone": (
+        "总机{}，转财务", "固定电话：{}", "call our office on {}", "Tel. {}", "for bookings phone {}",
+        "Fax: {}", "电话/传真：{}", "请回电{}", "联系电话 {} 李经理", "telephone {} or come by",
+        "reach the desk at {}",
+    ),
+    "card": (
+        "我的工行卡是{}", "打款卡号 {}", "信用卡{}逾期", "debit card {} was stolen", "used {} for the purchase",
+        "绑定的卡：{}", "refund it to card no. {}", "卡 {} 已冻结", "提现到{}", "the Visa ending soon, {}",
+    ),
+    "iban": (
+        "Konto {}", "beneficiary IBAN {}", "汇到{}", "account: {}", "send it to {}, thanks", "国际账号{}",
+    ),
+    "credit_code": (
+        "营业执照上的代码是{}", "企业税号：{}", "USCC {}", "registered under {}", "甲方（{}）",
+        "the supplier's code: {}",
+    ),
+    "email": (
+        "有问题发邮件{}", "E-mail: {}", "my mail is {}", "回复至{}即可", "cc {}", "邮件地址为{}。",
+        "user {} logged in", "请加{}到名单", "reach me at {}!", "[{}]",
+    ),
+    "ip": (
+        "客户端{}断开", "ip={}", "remote {} closed", "服务器是{}", "connect to {}.", "路由器地址：{}", "dns {}",
+        "（{}）", "attack from {} blocked",
+    ),
+    "mac": (
+        "无线网卡{}", "MAC={}", "the adapter {} is unknown", "蓝牙地址：{}", "bssid {}", "白名单：{}",
+    ),
+    "passport": (
+        "她的护照是{}", "护照编号：{}", "passport: {}", "passport number is {}", "因公护照{}",
+        "holder of passport {}", "请出示护照（{}）",
+    ),
+    "permit": (
+        "来往港澳通行证 {}", "台胞证号码为{}", "回乡证：{}", "his travel permit is {}", "通行证{}过期了",
+        "permit: {}",
+    ),
+    "plate": (
+        "车号{}", "我的车是{}", "{}已入场", "the car {} is parked", "尾随{}", "车牌号码：{}", "plate no. {}",
+    ),
+    "secret": (
+        "access token {}", "把{}填进去", "credential: {}", "curl -H 'Authorization: Bearer {}'", "我的key是{}",
+    ),
+    "password": (
+        "password: {}", "wifi密码：{}", "DB_PASSWORD={}", "secret: '{}'", "apikey={}", "初始密码为{}",
+        "pwd: {}", '{"token": "{}"}',
+    ),
+    "ssn": (
+        "social security no. {}", "SSN# {}", "file under {}", "his SSN was {}",
+    ),
+}  # fmt: skip
+"""What stands around each type, held out."""
 
 PLAIN = (
     "谢谢。", "请尽快处理", "我们明天下午再谈", "The delivery was late again", "I would like a refund", "产品质量不错",
@@ -204,13 +272,38 @@ NEGATIVES: tuple[Callable[[Draw], str], ...] = (
     lambda draw: f"{digits(draw, 3)},{digits(draw, 3)},{digits(draw, 3)}",
     lambda draw: f"{draw.integers(1, 99)}/{draw.integers(1, 99)} {digits(draw, 3)}x{digits(draw, 4)}px",
 )
-"""Numbers and signs that are nobody's; the even ones are for tuning."""
+"""Numbers and signs that are nobody's, for tuning."""
+
+FRESH_NEGATIVES: tuple[Callable[[Draw], str], ...] = (
+    lambda draw: (
+        f"{pick(draw, '合同编号：', '发票号码', '工单')}{digits(draw, int(draw.integers(8, 16)), '123456789')}"
+    ),
+    lambda draw: (
+        f"{pick(draw, 'invoice ', 'ticket #', 'case no. ')}{digits(draw, int(draw.integers(6, 14)), '123456789')}"
+    ),
+    lambda draw: f"取件码{digits(draw, 6)}，有效期至{_date(draw)}",
+    lambda draw: f"[{_date(draw)}T{_clock(draw)}.{digits(draw, 6)}Z] INFO took {digits(draw, 5)}us",
+    lambda draw: f"余额{_amount(draw)}元，可用{_amount(draw)}元",
+    lambda draw: f"{pick(draw, 'revenue', 'population', '人口')} {_large(draw)}",
+    lambda draw: f'etag "{_hexes(draw, 32)}"',
+    lambda draw: f"trace_id={_hexes(draw, 16)} span_id={_hexes(draw, 8)}",
+    lambda draw: f"lat {draw.uniform(-90, 90):.5f} lon {draw.uniform(-180, 180):.5f}",
+    lambda draw: f"python {draw.integers(2, 4)}.{draw.integers(14)}, numpy=={draw.integers(3)}.{_release(draw)}",
+    lambda draw: f"代码 SH{digits(draw, 6)} 收 {draw.integers(1, 999)}.{digits(draw, 2)}",
+    lambda draw: f"{draw.integers(0, 9)}比{draw.integers(0, 9)}，{draw.integers(40, 130)}-{draw.integers(40, 130)}",
+    lambda draw: f"ISSN {digits(draw, 4)}-{digits(draw, 4)}",
+    lambda draw: f"doi:10.{digits(draw, 4)}/{_hexes(draw, 8)}.{digits(draw, 4)}",
+    lambda draw: f"0x{_hexes(draw, 16)} at {digits(draw, 10)}",
+    lambda draw: f"{digits(draw, 3)} {digits(draw, 3)} {digits(draw, 3)}",
+    lambda draw: f"{digits(draw, 4)}\n{digits(draw, 7)}\n{digits(draw, 5)}",
+)
+"""The same, held out."""
 
 
 def negatives(count: int, *, held_out: bool) -> Iterator[str]:
     """Texts without personal data, of one to three hard negatives each."""
-    draw = stream(7, f"negatives-{held_out}")
-    kinds = NEGATIVES[held_out::2]
+    draw = stream(7, f"negatives-{held_out}-2")
+    kinds = FRESH_NEGATIVES if held_out else NEGATIVES
     for _ in range(count):
         parts = [kinds[int(index)](draw) for index in draw.integers(0, len(kinds), int(draw.integers(1, 4)))]
         yield pick(draw, "，", "; ", " ", "\n").join(parts)
@@ -218,7 +311,7 @@ def negatives(count: int, *, held_out: bool) -> Iterator[str]:
 
 def documents(count: int, *, held_out: bool, seed: int = 0) -> Iterator[Document]:
     """Documents with planted values; the types take turns, so that each is as frequent as the others."""
-    draw = stream(seed, f"documents-{held_out}")
+    draw = stream(seed, f"documents-{held_out}-2")
     types = [*FORMS]
     for number in range(count):
         planted = [types[(number + shift * 7) % len(types)] for shift in range(int(draw.integers(1, 4)))]
@@ -233,13 +326,11 @@ def _document(draw: Draw, planted: list[str], *, held_out: bool) -> Document:
         if text:
             text += pick(draw, "，", "。", "; ", ". ", "\n", " | ")
         if kind is None:
-            kinds = NEGATIVES[held_out::2]
-            text += (
-                pick(draw, *PLAIN[held_out::2]) if draw.random() < 0.5 else kinds[int(draw.integers(len(kinds)))](draw)
-            )
+            kinds = FRESH_NEGATIVES if held_out else NEGATIVES
+            text += pick(draw, *PLAIN) if draw.random() < 0.5 else kinds[int(draw.integers(len(kinds)))](draw)
             continue
         form = int(draw.integers(len(FORMS[kind])))
-        clauses = CLAUSES[kind][held_out::2]
+        clauses = (FRESH if held_out else CLAUSES)[kind]
         before, _, after = clauses[int(draw.integers(len(clauses)))].partition("{}")
         value = FORMS[kind][form](draw)
         start = len(text) + len(before)
@@ -363,10 +454,10 @@ PLAINEST: Mapping[str, Callable[[Draw], str]] = {
 
 def disguised(disguise: Disguise, count: int, *, held_out: bool) -> Iterator[tuple[Document, Document]]:
     """The same sentence with a plain and with a disguised value."""
-    draw = stream(3, f"{disguise.name}-{held_out}")
+    draw = stream(3, f"{disguise.name}-{held_out}-2")
     for number in range(count):
         kind = disguise.types[number % len(disguise.types)]
-        clauses = [clause for clause in CLAUSES[kind][held_out::2] if clause != "{}"]
+        clauses = [clause for clause in (FRESH if held_out else CLAUSES)[kind] if clause != "{}"]
         before, _, after = clauses[int(draw.integers(len(clauses)))].partition("{}")
         value = PLAINEST[kind](draw)
         hidden = disguise.of(value, draw)

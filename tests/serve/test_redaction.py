@@ -70,6 +70,8 @@ STAYS = [
     "aa:bb:cc:dd:ee:ff:00:11:22:33:44:55:66:77:88:99",
     "80,082,085,000",
     "第12节 1.2.3",
+    "税号91350100M000100Y44",
+    "一共13800138000元",
     "",
 ]
 
@@ -271,6 +273,17 @@ def test_what_is_no_json_is_masked():
     assert (json.loads(done.text), done.failed) == (MASKED, "not_json")
 
 
+def test_an_error_inside_json_masks_the_whole_document(monkeypatch):
+    from underlay.serve.redaction import json_text
+
+    def broken(*_, **__):
+        raise ValueError("13800138000 is what I choked on")
+
+    monkeypatch.setattr(json_text, "redact", broken)
+    done = redact_json('{"phone": "13800138000"}', Policy())
+    assert (json.loads(done.text), done.failed, done.counts) == (MASKED, "redaction_failed", {"FAILED": 1})
+
+
 def test_another_process_gives_the_same_texts(checkout):
     code = (
         "import sys, json\n"
@@ -296,7 +309,7 @@ def test_the_form_for_matching_removes_and_folds_what_the_trainers_normaliser_do
     differ = []
     for code in [*range(0x20, 0xD800), *range(0xE000, 0x10000), *range(0x1D400, 0x1D800), *range(0xE0000, 0xE0200)]:
         sign = chr(code)
-        if unicodedata.category(sign) in ("Cn", "Mn", "Mc", "Co") or sign in "\u200c\u200d":
+        if unicodedata.category(sign) in ("Cn", "Mn", "Mc", "Co") or sign in "\u200c\u200d，":
             continue
         theirs = "".join(matching(one).text for one in normalise(sign))
         if matching(sign).text != theirs:

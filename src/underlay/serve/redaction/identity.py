@@ -7,8 +7,8 @@ from underlay.serve.redaction.patterns import Pattern, compiled
 from underlay.serve.redaction.view import CERTAIN, Found, View, about, alone
 
 _SIGN = "[0-9A-HJ-NPQRTUWXY]"
-_CREDIT = compiled(rf"(?i){_SIGN}{{2}}[ \-]?[0-9]{{6}}[ \-]?{_SIGN}{{9}}[ \-]?{_SIGN}")
-_IBAN = compiled(r"(?i)[A-Z]{2}[0-9]{2}(?:[ \-\n]?[A-Z0-9]{4}){2,7}(?:[ \-\n]?[A-Z0-9]{1,3})?")
+_CREDIT = compiled(rf"(?i)(?:^|[^0-9A-Za-z_])({_SIGN}{{2}}[ \-]?[0-9]{{6}}[ \-]?{_SIGN}{{9}}[ \-]?{_SIGN})")
+_IBAN = compiled(r"(?i)(?:^|[^0-9A-Za-z_])([A-Z]{2}[0-9]{2}(?:[ \-\n]?[A-Z0-9]{4}){2,7}(?:[ \-\n]?[A-Z0-9]{1,3})?)")
 _PASSPORT = compiled(
     r"(?i)(?:^|[^0-9A-Za-z_])([EGDSPHMK][ \-]?[0-9]{4}[ \-]?[0-9]{4}|E[A-HJ-NP-Z][ \-]?[0-9]{7}"
     r"|[A-Z]{1,2}[0-9]{6,8}|[0-9]{9}|[0-9]{2}[A-Z]{2}[0-9]{5})"
@@ -29,7 +29,7 @@ _ABOUT_PERMIT = about(
     "通行证|回乡证|台胞证|港澳|居住证|往来|permit|travel permit|residence permit|mainland travel|home return",
     _ABOUT_ARTICLE,
 )
-_ABOUT_HONG_KONG = about("hkid|香港身份证|身份证|identity card|id card|id", _ABOUT_ARTICLE)
+_ABOUT_HONG_KONG = about("hkid|香港身份证|身份证|identity card|id card", _ABOUT_ARTICLE)
 _ABOUT_TAIWAN = about("身分证|身分證|身份证|台湾身份|national id|identity", _ABOUT_ARTICLE)
 _ABOUT_PLATE = about("车牌|车牌号|牌照|号牌|plate|license plate|licence plate|车辆|车", "型号|款")
 
@@ -42,22 +42,23 @@ def documents(view: View) -> Iterator[Found]:
 
 def _credit(view: View) -> Iterator[Found]:
     for found in view.matches(_CREDIT):
-        code = _bare(found.group())
-        if alone(view, found.start(), found.end()) and not code.isdigit() and checksums.credit_code(code):
-            yield Found("CREDIT_CODE", "credit_code", found.start(), found.end(), 0.95, code)
+        code, (start, end) = _bare(found.group(1)), found.span(1)
+        if alone(view, start, end) and not code.isdigit() and checksums.credit_code(code):
+            yield Found("CREDIT_CODE", "credit_code", start, end, 0.95, code)
 
 
 def _iban(view: View) -> Iterator[Found]:
     """The pattern may run on into the next words: the country says how long the number is."""
     for found in view.matches(_IBAN):
-        length = checksums.IBAN_LENGTHS.get(found.group()[:2].upper(), 0)
-        end, signs = found.start(), 0
-        while signs < length and end < found.end():
+        start, longest = found.span(1)
+        length = checksums.IBAN_LENGTHS.get(found.group(1)[:2].upper(), 0)
+        end, signs = start, 0
+        while signs < length and end < longest:
             signs += view.text[end].isalnum()
             end += 1
-        number = _bare(view.text[found.start() : end])
-        if alone(view, found.start(), end) and checksums.iban(number):
-            yield Found("IBAN", "iban", found.start(), end, 1.0, number)
+        number = _bare(view.text[start:end])
+        if alone(view, start, end) and checksums.iban(number):
+            yield Found("IBAN", "iban", start, end, 1.0, number)
 
 
 def _passport(view: View) -> Iterator[Found]:

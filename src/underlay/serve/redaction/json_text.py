@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from underlay.core import MissingExtra
 from underlay.serve.redaction.patterns import compiled
 from underlay.serve.redaction.placeholders import Numbering
 from underlay.serve.redaction.policy import Policy
@@ -66,7 +67,21 @@ def redact_json(text: str, policy: Policy, *, columns: tuple[str, ...] = ()) -> 
     try:
         json.loads(text)
     except (ValueError, RecursionError):
-        return Redaction(json.dumps(MASKED), (), {FAILED: 1}, "not_json")
+        return _masked("not_json")
+    try:
+        return _joined(text, policy, columns)
+    except MissingExtra:
+        raise
+    # Closed, as for a plain text.
+    except Exception:  # noqa: BLE001
+        return _masked("redaction_failed")
+
+
+def _masked(why: str) -> Redaction:
+    return Redaction(json.dumps(MASKED), (), {FAILED: 1}, why)
+
+
+def _joined(text: str, policy: Policy, columns: tuple[str, ...]) -> Redaction:
     numbering = Numbering()
     numbering.skip(text)
     pieces: list[str] = []

@@ -129,6 +129,8 @@ def _decoded(text: str) -> tuple[str, Any, Any]:
 def _sign(code: str) -> str | None:
     """The one character that an entity or a percent code stands for, if it is one that can be searched."""
     sign = html.unescape(code) if code[0] == "&" else chr(int(code[1:], 16))
+    if code[0] == "%" and not (sign.isalnum() or sign in "@+.:/_-"):
+        return None  # a percent sign before two digits, more likely than a coded bracket
     return sign if len(sign) == 1 and not "\ud800" <= sign <= "\udfff" else None
 
 
@@ -137,6 +139,8 @@ def _folded(character: str) -> str:
         return "\n"
     if character in _FILLERS:
         return ""
+    if character == "，":
+        return character  # between clauses; an ASCII comma stands between digits too
     category = unicodedata.category(character)
     if category in ("Cf", "Me") or (category == "Cc" and character not in "\t\v\f\x1c\x1d\x1e\x1f"):
         return ""

@@ -22,7 +22,7 @@ _WORDS = about(
     "|时间戳|坐标|条码|股票|代码|身份证|护照|通行证|卡号|银行卡|设备号|账户|账号|order|order no|order number"
     "|invoice|serial|serial no|sku|isbn|issn|tracking|ref|reference|amount|price|total|id|uid|version|batch"
     "|ticket|timestamp|part|sn|item|case|zip|account|card|ssn|code|ip|pin|imei|passport|permit|license"
-    "|licence|license number|licence number|iban|timestamp",
+    "|licence|license number|licence number|iban|ean|upc|barcode|rows|size|lot|score",
 )
 _MONEY_BEFORE = compiled(r"(?i)(?:[$¥￥€£#]|rmb|cny|usd|eur|hk\$) ?$")
 _MONEY_AFTER = compiled(r"(?i)^ ?(?:元|块|万|亿|%|rmb|cny|usd|美元|欧元|人民币|kg|km|ms|bytes|次|件|股|吨|秒|字节)")
@@ -84,10 +84,10 @@ def landline(view: View, reading: Digits) -> Found | None:
     regions = _regions(view, reading, plus=plus)
     if not regions:
         return None
-    certainty = (0.9 if plus else 0.6) + _surroundings(view, reading, start)
+    certainty = (0.9 if plus else 0.6) + _surroundings(view, reading, start, near=True)
     if certainty < 0.5 or (reading.dated and not plus):
         return None
-    said = view.leaning(reading.start, reading.end, _WORDS) > 0
+    said = view.leaning(reading.start, reading.end, _WORDS, near=True) > 0
     lenient = plus or (said and reading.sizes in _NORTH_AMERICA) or _LABELLED.search(view.before(start)) is not None
     number = _valid(view.text[start : reading.end].replace("\n", " "), regions, lenient=lenient)
     if number is None:
@@ -102,11 +102,15 @@ def landline(view: View, reading: Digits) -> Found | None:
 def _regions(view: View, reading: Digits, *, plus: bool) -> tuple[str, ...]:
     """Where the number may ring; empty where nothing but its digits speaks for a telephone."""
     number, sizes = reading.number, reading.sizes
-    if plus or (number.startswith("00") and len(number) > 10 and number[2] != "0"):
+    if plus:
         return ("ZZ",)
-    if reading.gaps == (".",):
-        return ()  # a decimal fraction
-    said = len(sizes) <= MOST_GROUPS and view.leaning(reading.start, reading.end, _WORDS) > 0
+    said = len(sizes) <= MOST_GROUPS and view.leaning(reading.start, reading.end, _WORDS, near=True) > 0
+    if not said and any("\n" in gap for gap in reading.gaps):
+        return ()
+    if number.startswith("00") and len(number) > 10 and number[2] != "0" and (said or len(sizes) > 1):
+        return ("ZZ",)
+    if reading.gaps == (".",) or (any("/" in gap for gap in reading.gaps) and number[0] != "0"):
+        return ()  # a fraction
     bracketed = view.text[reading.start - 1 : reading.start] == "("
     gaps = set(reading.gaps)
     # `415 555 2671` without a word may be three numbers.
@@ -157,11 +161,11 @@ def _plus(view: View, start: int) -> tuple[int, bool]:
     return start, False
 
 
-def _surroundings(view: View, reading: Digits, start: int) -> float:
+def _surroundings(view: View, reading: Digits, start: int, *, near: bool = False) -> float:
     """What the neighbours and the words around add to a number's certainty or take from it."""
     text, end = view.text, reading.end
     touching, following = text[start - 1 : start], text[end : end + 1]
-    change = 0.3 * (said := view.leaning(reading.start, end, _WORDS)) - (0.2 if said < 0 else 0.0)
+    change = 0.3 * (said := view.leaning(reading.start, end, _WORDS, near=near)) - (0.2 if said < 0 else 0.0)
     if touching.isascii() and (touching.isalnum() or touching == "_") and not _LABEL.search(view.before(start, 9)):
         change -= 1.0
     if following.isascii() and (following.isalpha() or following == "_") and not _EXTENSION.search(view.after(end)):

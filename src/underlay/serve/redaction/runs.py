@@ -81,7 +81,7 @@ def _readings(view: View, groups: list[tuple[int, int]]) -> Iterator[Digits]:
         total = 0
         for last in range(first, len(groups)):
             total += groups[last][1] - groups[last][0]
-            if total > LONGEST:
+            if total > LONGEST or (last > first and text[groups[last - 1][1] : groups[last][0]].startswith(". ")):
                 break
             if total < SHORTEST:
                 continue

@@ -69,7 +69,8 @@ def _assigned(view: View) -> Iterator[Found]:
         value = value[: min((at for sign in "\"'`&" if (at := value.find(sign)) >= 0), default=len(value))]
         value = value.rstrip(".,;:!?)]}>") if len(value) > 6 and value[0] not in "[{(<" else value.rstrip(".,;:")
         prose = (
-            value.isalpha()
+            (value.islower() or value.istitle() or value.isupper())
+            and value.isalpha()
             and found.group()[: -len(found.group(1))].endswith(" ")
             and _GOES_ON.search(view.after(found.start(1) + len(value)))
         )

@@ -106,12 +106,12 @@ class View:
             return said
         after = self.after(end).partition("\n")[0]
         found = words.search(after) if after else None
-        if found is not None and not _parted(after[: found.start()]):
+        if found is not None and not after.startswith(". ") and not _parted(after[: found.start()]):
             return 1 if found.group(1) is not None else -1
         return _last(words, self.context, near=False) if self.context else 0
 
 
-_PARTED = compiled(r"^\. |[,;，；。！？、|]|[A-Za-z0-9)\]]{3}\. |[!?] |[0-9]{3}")
+_PARTED = compiled(r"[,;，；。！？、|]|(?:[^oO]|[^nN][oO])\. |[^:\n]\n|[!?] |[0-9]{3}")
 
 
 def _parted(text: str) -> bool:
