@@ -195,3 +195,16 @@ def test_probe_and_cache_read_positions(orders, tmp_path):
     assert any("fitting the head" in text for text in said)
     assert any("frozen layers once" in text for text in said)
     assert tuned.bundle.metrics["tags"]["token_accuracy"]["value"] > 0.6
+
+
+def test_the_intent_of_a_sentence_stands_beside_its_tags(orders, tmp_path):
+    rows = [json.loads(line) for line in orders.read_text(encoding="utf-8").splitlines()[:150]]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps({**row, "intent": "ask" if "?" in row["tokens"] else "tell"}) for row in rows))
+    recipe = tiny("data.target=[tags, intent]", "train.epochs=2", "train.learning_rate=0.01")
+    tuned = fine_tune(str(path), recipe=recipe, out=tmp_path / "b")
+    assert [target.task for target in tuned.bundle.schema.targets] == ["tagging", "binary"]
+    answers = open_bundle(tmp_path / "b").answer({"tokens": [["where", "is", "it", "?"]]})
+    assert len(answers.predictions["tags"][0]) == 4
+    assert answers.predictions["intent"][0] in ("ask", "tell")
+    assert tuned.report.targets[1].metrics["accuracy"].value > 0.5
