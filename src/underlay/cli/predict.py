@@ -84,13 +84,15 @@ def _predict_value(bundle: "Bundle", value: str, *, out: Path | None, scores: bo
         problem = answers.problems[0]
         raise DataError(problem.message, code=problem.code)
     said = {name: column[0] for name, column in answer_columns(answers, bundle.schema, scores=scores).items()}
-    typer.echo("\t".join(_shown(name, cell) for name, cell in said.items()))
+    between = "|" if any(target.ranked for target in bundle.schema.targets) else " "  # items may hold spaces
+    typer.echo("\t".join(_shown(name, cell, between) for name, cell in said.items()))
     return 0
 
 
-def _shown(name: str, cell: object) -> str:
+def _shown(name: str, cell: object, between: str) -> str:
     """The answer and its confidence as they are, all further figures with their names."""
     if isinstance(cell, list) and all(isinstance(item, str) for item in cell) and name == "prediction":
-        return " ".join(cell)
+        return between.join(cell)
+    cell = [round(one, 4) if isinstance(one, float) else one for one in cell] if isinstance(cell, list) else cell
     text = f"{cell:.4f}" if isinstance(cell, float) else dumps(cell) if isinstance(cell, list) else str(cell)
     return text if name in ("prediction", "confidence") else f"{name}={text}"
