@@ -295,7 +295,7 @@ def test_the_command_says_what_it_found(original, underlay, tmp_path):
     assert "scores differ by up to" in done.stdout
     assert "rows/s" in done.stdout
     assert underlay("verify", "made").returncode == 0
-    assert underlay("predict", "made", "a quiet film").returncode == 2  # three targets are not one line
+    assert "price" in underlay("predict", "made", "a quiet film").stdout
     again = underlay("export", str(original), "--out", "made")
     assert again.returncode == 2
     assert "exists" in again.stderr

@@ -16,7 +16,7 @@ from underlay.compress.int8 import quantised
 from underlay.compress.measuring import Speed, measure
 from underlay.compress.parity import EIGHT_BITS, EIGHT_BITS_SYNTHETIC, EXACT, Parity, compare, require
 from underlay.compress.program import ProgramBackend, save_program
-from underlay.compress.tracing import free_axes, names_of, to_onnx, trace
+from underlay.compress.tracing import free_axes, names_of, require_onnx, to_onnx, trace
 from underlay.core import BundleRefused, Event, GateNotMet, Listener, UsageError
 from underlay.core.durable import write_file
 
@@ -93,6 +93,8 @@ def export(
     final = Path(out)
     write = _writer(final, to, int8=int8)
     refuse_existing(final, force=force)
+    if to == "onnx":
+        require_onnx()
     bundle = open_bundle(folder)
     model = _model(bundle)
     listener(Event("phase", f"tracing {folder}", {}))

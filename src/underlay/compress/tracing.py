@@ -92,6 +92,20 @@ def free_axes(examples: Sequence[Inputs]) -> dict[tuple[str, str], list[int]]:
     return free
 
 
+def require_onnx() -> None:
+    """Say early that what writes and runs ONNX is not there.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("writing ONNX", "onnx") from error
+
+
 def to_onnx(program: torch.export.ExportedProgram, names: Sequence[tuple[str, str]], targets: Sequence[str]) -> Any:
     """The program as an `onnx.ModelProto` with all its weights.
 
@@ -101,14 +115,8 @@ def to_onnx(program: torch.export.ExportedProgram, names: Sequence[tuple[str, st
         targets: In the order of the outputs.
 
     Raises:
-        MissingExtra: The packages that write ONNX are not installed.
-        UsageError: `not_exportable`: ONNX has no operation for a part of it, or fixed an axis that is to be free.
+        UsageError: `not_exportable`: ONNX has no operation for a part of it.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("writing ONNX", "onnx") from error
     try:
         with _quiet():
             made = torch.onnx.export(
