@@ -9,7 +9,7 @@ from underlay.core import InspectingModality, Modality, RowProblem
 from underlay.data import Inspection, check, suspects
 from underlay.evaluate import CheckLine
 from underlay.strategies.listening import Say
-from underlay.strategies.prepare import Prepared
+from underlay.strategies.prepared import Prepared
 from underlay.strategies.recipe import Recipe
 from underlay.train import EncodedRows
 

@@ -20,6 +20,7 @@ from underlay.strategies.learn import Learned, learn
 from underlay.strategies.listening import Say
 from underlay.strategies.mixing import mixing_of
 from underlay.strategies.precision import precision_of
+from underlay.strategies.prepared import Prepared
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Measured, read_report, release
 from underlay.strategies.resolve import device_of, resolve_recipe
@@ -192,7 +193,7 @@ def best_of_seeds(recipe: Recipe, run: Any, *, folder: Path, say: Say) -> Learne
 
 def _resolved(
     recipe: Recipe,
-    data: prepare.Prepared,
+    data: Prepared,
     assembly: Assembly,
     modalities: Mapping[str, Modality],
     rows: EncodedRows,
@@ -211,7 +212,7 @@ def _resolved(
     )
 
 
-def _drawn(recipe: Recipe, data: prepare.Prepared, rows: EncodedRows) -> Rows | None:
+def _drawn(recipe: Recipe, data: Prepared, rows: EncodedRows) -> Rows | None:
     """What batches are drawn from where the recipe asks for augmentation, or for each row more than once."""
     drawn = None if recipe.train.augment == 0 else AugmentedRows(rows, data.table.values, recipe.train.augment)
     times = int(recipe.train.repeat)

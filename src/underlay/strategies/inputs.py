@@ -9,7 +9,7 @@ import numpy as np
 from underlay.bundle import Answers, Bundle
 from underlay.core import Modality, PicturedModality, Target, stream
 from underlay.evaluate import Examination, contributions
-from underlay.strategies.prepare import Prepared
+from underlay.strategies.prepared import Prepared
 
 MOST_ROWS = 2_000
 """Rows answered once more for each input: an interval of two points either way at 80 %."""

@@ -38,7 +38,8 @@ from underlay.strategies.checks import Checked
 from underlay.strategies.inputs import lengths, scores_of, thumbnails, with_contributions
 from underlay.strategies.learn import Learned
 from underlay.strategies.listening import Say
-from underlay.strategies.prepare import Prepared, column_values
+from underlay.strategies.prepare import column_values
+from underlay.strategies.prepared import Prepared
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.run_folder import RunFolder
 

@@ -9,7 +9,7 @@ from underlay.core import Suited, SuitingModality, stream
 from underlay.modalities import MODALITIES
 from underlay.strategies.assembly import Suits
 from underlay.strategies.listening import Say
-from underlay.strategies.prepare import Prepared
+from underlay.strategies.prepared import Prepared
 from underlay.strategies.recipe import Recipe
 
 LOOKED_AT = 256
