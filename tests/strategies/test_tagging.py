@@ -208,3 +208,20 @@ def test_the_intent_of_a_sentence_stands_beside_its_tags(orders, tmp_path):
     assert len(answers.predictions["tags"][0]) == 4
     assert answers.predictions["intent"][0] in ("ask", "tell")
     assert tuned.report.targets[1].metrics["accuracy"].value > 0.5
+
+
+def test_the_command_answers_files_lines_and_one_sentence(tagged, tmp_path):
+    bundle = str(tagged[0].bundle.path)
+    (tmp_path / "in.jsonl").write_text('{"tokens": ["in", "Norwick", "!"]}\n{"tokens": []}\n{"tokens": ["hello"]}\n')
+    done = start("predict", bundle, "in.jsonl", "--out", "out.csv", "--scores", "-q", folder=tmp_path)
+    said, _ = done.communicate()
+    assert done.returncode == 3, said  # one row could not be answered
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(json.loads(rows[0]["prediction"])) == len(json.loads(rows[0]["unit confidence"])) == 3
+    assert all({"start", "stop", "kind"} == set(span) for span in json.loads(rows[0]["spans"]))
+    assert "the list of words is empty" in rows[1]["error"]
+    assert rows[2]["error"] == ""
+    one = start("predict", bundle, "in Norwick !", folder=tmp_path)
+    answer, _ = one.communicate()
+    assert answer.split("\t")[0] == " ".join(json.loads(rows[0]["prediction"]))

@@ -179,7 +179,7 @@ def span_figures(target: Target, scores: np.ndarray, truth: np.ndarray) -> tuple
     )
 
 
-def counted_kinds(target: Target, truth: Sequence[np.ndarray]) -> dict[str, int]:
+def counted_kinds(target: Target, truth: Sequence[np.ndarray] | np.ndarray) -> dict[str, int]:
     """How many spans (or units) of each kind the rows hold."""
     found: Counter[str] = Counter()
     for row in truth:
