@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from tests.models import test_fused, test_spatial
-from tests.models.test_contract import INPUTS, POOLINGS, ROWS, VARIANTS, make
+from tests.models.test_contract import FOREIGN, INPUTS, POOLINGS, ROWS, VARIANTS, make
 
 from underlay.bundle import GRAPH_BACKENDS, Graph
 from underlay.compress.external import split
@@ -137,6 +137,14 @@ def test_a_trunk_that_asks_its_data_for_lengths_is_refused_by_name():
     finally:
         PADDED[TRUNKS["transformer.v1"]] = twin
     assert refused.value.code == "not_exportable"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", FOREIGN)
+def test_layers_of_another_library_are_refused(variant):
+    inputs = INPUTS["text.v1"]
+    with pytest.raises(UsageError, match="cannot be exported"):
+        exported(make(variant=variant), [inputs([ROWS[2]]), inputs(ROWS)])
 
 
 def test_twins_are_of_what_the_registries_hold():
