@@ -331,6 +331,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS], default=[*PARTS])
     parser.add_argument("--on", choices=["held_out", "development"], default="held_out")
     parser.add_argument("--documents", type=int, default=10_000)
+    parser.add_argument("--looked-at", action="store_true", help="mark the record: these sentences were looked at")
     parser.add_argument("--show", type=int, default=0, help="development: examples of each mistake")
     parser.add_argument("--peer", metavar="PYTHON", help="an interpreter with presidio-analyzer: measure that instead")
     options = parser.parse_args(words)
@@ -345,6 +346,7 @@ def main(words: list[str] | None = None) -> None:
             "rules": "presidio" if options.peer else rule_set(),
         }
         cell |= {} if held_out else {"development": True}
+        cell |= {"looked_at": True} if options.looked_at else {}
         if held_out and RESULTS.find(name, cell) is not None:
             continue
         values = PARTS[part](options.documents, held_out, options.peer)

@@ -25,7 +25,7 @@ _IPV6 = compiled(r"(?i)(?:[0-9a-f]{1,4}|:)?:[0-9a-f:]*:?[0-9a-f:]*(?:[0-9]{1,3}(
 _MAC = compiled(r"(?i)(?:^|[^0-9a-z])([0-9a-f]{2}(?:[:\-][0-9a-f]{2}){5}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})")
 _VERSION = compiled(
     r"(?i)(?:\b(?:v|ver|version|release|build|section|chapter|firmware|driver)\.? ?(?:is |no |number )?"
-    r"|版本号?[:为是]? ?|固件[:为是]? ?|第|§ ?)$"
+    r"|版本号?[:为是]? ?|固件[:为是]? ?|第|§ ?|[=~<>!]=)$"
 )
 _PAIR_BEFORE = compiled(r"(?i)(?:^|[^0-9a-z])[0-9a-f]{2}[:\-]$")
 _LEAST_HEXTETS = 2

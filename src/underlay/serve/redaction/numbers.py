@@ -73,6 +73,7 @@ def _card(view: View, reading: Digits) -> Found | None:
     certainty = 0.7 if checksums.card_issuer(number) and len(number) > SHORT else 0.3
     certainty -= 0.0 if usual else 0.15
     certainty -= 0.3 if reading.joined else 0.0
+    certainty -= 0.5 if reading.stacked else 0.0
     certainty -= 0.0 if alone(view, reading.start, reading.end) else 0.4
     certainty += 0.3 * view.leaning(reading.start, reading.end, _CARD)
     return Found("BANK_CARD", "card", reading.start, reading.end, certainty, number)

@@ -14,11 +14,12 @@ REGIONS = (
 """Where a number without a country's code is looked up, in this order, if words say that it is a telephone."""
 
 _WORDS = about(
-    "电话|手机|联系|联系方式|致电|拨打|来电|回电|座机|固话|热线|传真|微信|的号码|短信|客服|tel|tel no"
+    "电话|手机|了打|请打|打我|有事打|可打|再打"
+    "|联系|联系方式|致电|拨打|来电|回电|座机|固话|热线|传真|微信|的号码|短信|客服|tel|tel no"
     "|telephone|phone|phone number|mobile|mob|cell|cellphone|call|calls|called|calling|fax|contact|whatsapp"
     "|wechat|sms|text me|dial|reach|reached|reach me|hotline|ring|number is|messages to|message|answering at"
     "|desk",
-    "订单|订单号|单号|编号|流水|流水号|序列号|批次|快递|运单|物流|金额|价格|总价|合计|余额|版本|货号|工单"
+    "订单|订单号|单号|编号|流水|流水号|序列号|批次|快递单|快递号|运单|物流号|金额|价格|总价|合计|余额|版本|货号|工单"
     "|时间戳|坐标|条码|股票|代码|身份证|护照|通行证|卡号|银行卡|设备号|账户|账号|order|order no|order number"
     "|invoice|serial|serial no|sku|isbn|issn|tracking|ref|reference|amount|price|total|id|uid|version|batch"
     "|ticket|timestamp|part|sn|item|case|zip|account|card|ssn|code|ip|pin|imei|passport|permit|license"
@@ -38,6 +39,9 @@ _MOBILE_SIZES = frozenset({(11,), (3, 4, 4), (3, 8), (7, 4), (4, 4, 3), (4, 3, 4
 MOST_GROUPS = 7
 """Groups of a telephone that is not spelled digit by digit: French ones have five, with a country's code and an area in
 brackets seven."""
+
+MOST_DIGITS = 13
+"""Digits of a telephone that begins with neither a plus nor 00: eleven, and two of a country's code."""
 
 _NORTH_AMERICA = frozenset({(3, 3, 4), (3, 7), (1, 3, 3, 4)})
 
@@ -60,8 +64,8 @@ def mobile(view: View, reading: Digits) -> Found | None:
     certainty = 0.8 if sizes in _MOBILE_SIZES or max(sizes) <= 2 else 0.45
     certainty += 0.3 if plus or prefixed else 0.0
     certainty += _surroundings(view, reading, start)
-    if any("\n" in gap for gap in reading.gaps) and _is_column(view, reading):
-        certainty -= 0.4
+    if reading.stacked or (any("\n" in gap for gap in reading.gaps) and _is_column(view, reading)):
+        certainty -= 0.5
     return Found("PHONE", "mobile", start, reading.end, certainty, number)
 
 
@@ -104,7 +108,11 @@ def _regions(view: View, reading: Digits, *, plus: bool) -> tuple[str, ...]:
     number, sizes = reading.number, reading.sizes
     if plus:
         return ("ZZ",)
-    said = len(sizes) <= MOST_GROUPS and view.leaning(reading.start, reading.end, _WORDS, near=True) > 0
+    said = (
+        len(sizes) <= MOST_GROUPS
+        and len(number) <= MOST_DIGITS
+        and view.leaning(reading.start, reading.end, _WORDS, near=True) > 0
+    )
     if not said and any("\n" in gap for gap in reading.gaps):
         return ()
     if number.startswith("00") and len(number) > 10 and number[2] != "0" and (said or len(sizes) > 1):

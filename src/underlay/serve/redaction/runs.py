@@ -19,6 +19,7 @@ MOST_GROUPS = 8
 SMALL = 2
 """Digits of the groups of a number that is."""
 
+_TIES = ("-", ".", "/", "_")
 _RUN = compiled(r"[0-9]+(?:[ \-./()_\n]{1,3}[0-9]+)*")
 _GROUP = compiled(r"[0-9]+")
 
@@ -47,10 +48,15 @@ class Digits:
 
     @property
     def joined(self) -> bool:
-        """Whether a separator without a blank ties it to digits before or after it."""
-        return any(
-            gap and not gap.isspace() and gap.strip() == gap and gap not in "()" for gap in (self.left, self.right)
-        )
+        """Whether a dash, a dot or the like ties it to digits before or after it; a full stop does not."""
+        left, right = self.left[-1:], self.right[:1]
+        return left in _TIES or (right in _TIES and not self.right.startswith(". "))
+
+    @property
+    def stacked(self) -> bool:
+        """Whether it goes over lines that look like a column of numbers."""
+        breaks = sum("\n" in gap for gap in self.gaps)
+        return breaks > 1 or (breaks == 1 and "\n" in self.left + self.right)
 
     @property
     def dated(self) -> bool:
