@@ -18,8 +18,8 @@ OWED = (
     | numbered("B", *range(1, 12), 13, 14, 15, 17, 18, 19, 22)
     # Faults of a single process, and of one among several that train.
     | numbered("F", *range(1, 11), 37, 42, 44, 45, 46)
-    # Texts; redaction (12) comes with serving.
-    | numbered("X", *range(1, 12))
+    # Texts, and attacks on the search for personal data in them.
+    | numbered("X", *range(1, 13))
 )
 
 
