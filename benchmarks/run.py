@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from benchmarks import (
     audio,
     chinese,
+    events,
+    families,
     few_shot,
     flop_rate,
     image,
@@ -15,6 +17,7 @@ from benchmarks import (
     series,
     several,
     speed_vs_trainer,
+    tagging,
 )
 from benchmarks.command import CommandFailed
 from benchmarks.datasets import DataAbsent
@@ -23,12 +26,15 @@ SCRIPTS: Mapping[str, Callable[[list[str]], None]] = {
     "flop_rate": flop_rate.main,
     "few_shot": few_shot.main,
     "presets": presets.main,
+    "families": families.main,
     "chinese": chinese.main,
     "series": series.main,
+    "events": events.main,
     "speed_vs_trainer": speed_vs_trainer.main,
     "audio": audio.main,
     "image": image.main,
     "several": several.main,
+    "tagging": tagging.main,
     "quality": quality.main,
 }
 """In the order of their length: minutes first, hours last."""

@@ -1,6 +1,7 @@
 """Every stem on every trunk under every pooling and head: what each combination promises."""
 
 import json
+from importlib.util import find_spec
 from itertools import product
 
 import pytest
@@ -39,6 +40,19 @@ VARIANTS = [
     ("inception.v1", {}),
     ("residual1d.v1", {}),
 ]
+FOREIGN: list[tuple[str, dict]] = []
+if find_spec("transformers") is not None:  # the extra hf; see tests/parity/test_foreign.py
+    SMALL |= {
+        "deberta.v1": {**SMALL["transformer.v1"], "attends": ["c2p", "p2c"], "buckets": 4, "farthest": 16},
+        "albert.v1": SMALL["transformer.v1"],
+        "modernbert.v1": {**SMALL["transformer.v1"], "windows": [0, 1]},
+    }
+    FOREIGN += [
+        ("deberta.v1", {}),
+        ("deberta.v1", {"kernel": 3, "buckets": 0, "shared_key": False, "normed": False}),
+        ("albert.v1", {}),
+        ("modernbert.v1", {}),
+    ]
 DESCRIBED = {
     "text.v1": {"name": "text.v1", "vocabulary": 40, "padding": 0, "limit": 16},
     "audio.v1": {"name": "audio.v1", "mels": 8, "stride": 4, "channels": 6, "limit": 16},
@@ -47,8 +61,11 @@ DESCRIBED = {
     "events.v1": {"name": "events.v1", "vocabulary": 40, "gaps": 5, "attributes": [4, 7], "limit": 16},
 }
 PICTURES = {"picture.v1", "image.v1"}  # see test_spatial.py
+SOUNDS = {"spectrogram.v1", "logmel.v1", "waveform.v1"}  # see test_sound_stems.py
 FIXED = {"features.v1"}  # see test_fixed.py
-COMBINATIONS = list(product(DESCRIBED, VARIANTS, POOLINGS, HEADS))
+SHARING = {"tied.v1"}  # see test_tied.py
+EVERY = [*VARIANTS, *FOREIGN]
+COMBINATIONS = list(product(DESCRIBED, EVERY, POOLINGS, sorted(set(HEADS) - SHARING)))
 
 
 def text(rows, length=None):
@@ -130,7 +147,7 @@ def make(stem="text.v1", variant=VARIANTS[0], pooling="mean", head="linear", *, 
 def test_every_entry_is_covered_here():
     assert set(SMALL) == {name for name in TRUNKS if not (is_spatial(name) or is_fixed(name))}
     ours = {name for name in STEMS if STEMS[name].__module__.startswith("underlay.")}  # a plug-in tests its own
-    assert set(DESCRIBED) | PICTURES | FIXED == ours
+    assert set(DESCRIBED) | PICTURES | SOUNDS | FIXED == ours
 
 
 @pytest.mark.parametrize(("stem", "variant", "pooling", "head"), COMBINATIONS)
@@ -159,7 +176,7 @@ def test_every_parameter_learns_and_every_state_comes_back(stem, variant, poolin
         assert torch.equal(again(INPUTS[stem](ROWS)).logits["label"], model(INPUTS[stem](ROWS)).logits["label"])
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", EVERY)
 def test_the_seed_decides_every_first_value(variant):
     first, same, other = (make(variant=variant, seed=seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[name], same[name]) for name in first)
@@ -171,7 +188,7 @@ def test_another_head_changes_no_first_value_of_the_trunk():
     assert all(torch.equal(one[name], other[name]) for name in one if not name.startswith("heads"))
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", EVERY)
 @pytest.mark.parametrize("rows", [ROWS, [ROWS[0], [[1, 2, 3, 4]]]])
 def test_cached_activations_enter_at_any_layer(variant, rows):
     model, inputs = make(variant=variant), text(rows)
@@ -180,11 +197,10 @@ def test_cached_activations_enter_at_any_layer(variant, rows):
         for start in range(model.depth + 1):
             lower = model.lower(inputs, start)
             rest = model.encode(lower, model.mask(inputs), start=start)
-            if start < model.depth:
-                torch.testing.assert_close(rest.logits["label"], whole.logits["label"], rtol=0, atol=1e-6)
+            torch.testing.assert_close(rest.logits["label"], whole.logits["label"], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", EVERY)
 def test_segments_do_not_see_each_other(variant):
     model = make(variant=variant, pooling="mean")
     with torch.no_grad():
@@ -193,7 +209,7 @@ def test_segments_do_not_see_each_other(variant):
     torch.testing.assert_close(hidden, torch.cat(parts), rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", EVERY)
 def test_order_matters_in_every_trunk(variant):
     model = make(variant=variant)
     with torch.no_grad():
@@ -202,19 +218,20 @@ def test_order_matters_in_every_trunk(variant):
 
 
 def test_hidden_is_zero_at_padding():
-    for variant in VARIANTS:
+    for variant in EVERY:
         inputs = text(ROWS)
         with torch.no_grad():
             hidden = make(variant=variant)(inputs).hidden
         assert hidden[inputs["text"]["mask"] == 0].abs().max() == 0
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", EVERY)
 def test_layer_of_counts_from_the_stem_to_the_head(variant):
     model = make(variant=variant, pooling="attention")
     layers = {name: model.layer_of(name) for name, _ in model.named_parameters()}
     assert layers["stems.text.words.weight"] == 0
-    assert {layer for name, layer in layers.items() if name.startswith("trunk.layers.1.")} == {2}
+    top = f"trunk.layers.{model.depth - 1}."
+    assert {layer for name, layer in layers.items() if name.startswith(top)} == {model.depth}
     assert layers["heads.label.out.weight"] == layers["pooling.score.weight"] == model.depth + 1
     assert set(layers.values()) == set(range(model.depth + 2))
 

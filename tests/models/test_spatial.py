@@ -1,11 +1,12 @@
 """Pictures: every spatial trunk under every pooling and head, and patches on every other trunk."""
 
 import json
+from importlib.util import find_spec
 from itertools import product
 
 import pytest
 import torch
-from tests.models.test_contract import SMALL, VARIANTS
+from tests.models.test_contract import EVERY, SMALL
 from torch.nn import functional as F
 
 from underlay.core import BundleRefused, UsageError
@@ -15,10 +16,16 @@ from underlay.models.stems.picture import PictureStem
 from underlay.models.trunks.planes import SameConv2d
 
 HEIGHT, BREADTH, PATCH = 12, 20, 4
+ROW_HEADS = sorted(set(HEADS) - {"tied.v1"})  # see test_tied.py
 SPATIAL = {
     "efficientnet.v1": {"first": 8, "stages": [[1, 3, 1, 1, 8], [2, 5, 2, 6, 16]], "width": 24},
     "residual.v1": {"stages": [[1, 8], [2, 16]], "width": 16, "groups": 4},
 }
+if find_spec("transformers") is not None:  # the extra hf; see tests/parity/test_foreign.py
+    SPATIAL |= {
+        "batchnorm-resnet.v1": {"first": 8, "stages": [[2, 16], [1, 32]], "width": 32},
+        "convnext.v1": {"patch": 4, "stages": [[1, 8], [2, 16]], "width": 16},
+    }
 PATCHES = {
     "name": "image.v1",
     "height": HEIGHT,
@@ -110,7 +117,7 @@ def test_cached_activations_enter_at_any_layer(trunk):
     model, pixels = make(trunk), inputs(pictures())
     with torch.no_grad():
         whole = model(pixels)
-        for start in range(model.depth):
+        for start in range(model.depth + 1):
             lower = model.lower(pixels, start)
             assert lower.dim() == 3
             rest = model.encode(lower, None, start=start)
@@ -154,7 +161,7 @@ def test_the_seed_decides_every_first_value(trunk):
 
 
 @pytest.mark.parametrize("described", [PATCHES, WITH_TOKEN])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", EVERY)
 def test_patches_stand_on_every_sequence_trunk(variant, described):
     model = make(variant[0], described, **variant[1])
     pixels = pictures()

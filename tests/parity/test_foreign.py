@@ -81,8 +81,10 @@ def shaken(make):
     torch.manual_seed(5)
     model = make()
     with torch.no_grad():
-        for parameter in model.parameters():
+        for name, parameter in model.named_parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape))
+            if name.endswith("normalization.bias"):  # else a deep rectified network says nothing of any picture
+                parameter.add_(0.2)
         for name, buffer in model.named_buffers():
             if "running" in name:
                 buffer.add_(torch.rand(buffer.shape))
@@ -175,17 +177,17 @@ def test_what_a_picture_gives_is_what_it_gives_in_transformers(kind, tmp_path):
         inputs = {"input": {"pixels": pixels()}}
         last = model.depth - 1 if kind.startswith("convnext") else model.depth
         found = model.lower(inputs, last)
-        torch.testing.assert_close(found, expected.flatten(2).transpose(1, 2), rtol=0, atol=1e-5)
+        torch.testing.assert_close(found, expected.flatten(2).transpose(1, 2), rtol=1e-5, atol=1e-5)
         alone = model.lower({"input": {"pixels": pixels()[:1]}}, last)
-        torch.testing.assert_close(alone[0], found[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(alone[0], found[0], rtol=1e-5, atol=1e-5)
         whole = model(inputs).hidden
         if kind.startswith("convnext"):  # theirs normalises the mean over places, ours each place
             expected = theirs.base_model.layernorm(expected.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        torch.testing.assert_close(whole, expected.flatten(2).transpose(1, 2), rtol=0, atol=1e-5)
+        torch.testing.assert_close(whole, expected.flatten(2).transpose(1, 2), rtol=1e-5, atol=1e-5)
         if kind.startswith("resnet"):
             logits = theirs.classifier(model(inputs).features.reshape(4, -1, 1, 1))
-            torch.testing.assert_close(logits, theirs(given).logits, rtol=0, atol=1e-5)
-    assert expected.std() > 0.01
+            torch.testing.assert_close(logits, theirs(given).logits, rtol=1e-5, atol=1e-5)
+    assert expected.std() > 0.1
 
 
 def test_every_foreign_trunk_is_compared_here(tmp_path):

@@ -1,7 +1,7 @@
 """Made-up purchases of a shop, one row each: a chain of Markov over the goods of a few shelves.
 
-Every customer likes two shelves. The next purchase is, with chance 0.55, what goes with the last one (the good behind it
-on its shelf, the last one leading back to the first), with 0.25 another good of the same shelf, and with 0.2 one of the
+Every customer likes two shelves. The next purchase is, with chance 0.55, what goes with the last one (the good
+behind it on its shelf, the last one leading back to the first), with 0.25 another good of the same shelf, and with 0.2 one of the
 other shelf that the customer likes. So the best possible guess is right in a little more than half of the cases, order
 matters more than popularity, and goods repeat. A visit has one to four purchases a few minutes apart; visits lie days
 apart. Customers of the bakery or the dairy come back with chance 0.85, the others with 0.2: `returns` says who did.
@@ -33,7 +33,7 @@ START = 1_704_067_200
 
 
 def purchases() -> dict[str, list[Any]]:
-    """`customer`, `time` (seconds since 1970), `item`, `price` and `returns` of every purchase, by customer and time."""
+    """`customer`, `time` (seconds since 1970), `item`, `price` and `returns` of every purchase, in order."""
     rng = np.random.default_rng(SEED)
     prices = {item: round(float(0.5 + rng.exponential(3.0)), 2) for shelf in SHELVES.values() for item in shelf}
     columns: dict[str, list[Any]] = {name: [] for name in ("customer", "time", "item", "price", "returns")}

@@ -114,7 +114,7 @@ class AudioOptions:
 
     def _of_front(self) -> list[str]:
         """What a front and the other options cannot have at once."""
-        if not isinstance(self.front, Mapping):
+        if not isinstance(vars(self)["front"], Mapping):
             return [f"audio.front is {self.front!r}; it must be a mapping: {{kind: kaldi}}"]
         front = read_front(self.front)
         if front is None:

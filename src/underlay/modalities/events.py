@@ -133,7 +133,7 @@ class Events:
         """`items` and `mask` `[B, L]`, where they are read `gaps` `[B, L]`, `attributes` `[B, L, A]`; 0 at padding."""
         longest = max(self.length(row) for row in encoded)
         names = [name for name in ("items", "mask", "gaps", "attributes") if name in encoded[0]]
-        found = {
+        found: dict[str, np.ndarray] = {
             name: np.full((len(encoded), longest, *encoded[0][name].shape[1:]), PADDING, np.int64) for name in names
         }
         for row, arrays in enumerate(encoded):

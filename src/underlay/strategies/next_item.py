@@ -148,7 +148,7 @@ def leave_last_out(
         target,
         ragged(values),
         np.array(asked, dtype=np.int64),
-        Splits(**parts, strategy=STRATEGY),
+        Splits(parts["train"], parts["validation"], parts["test"], strategy=STRATEGY),
         sources,
         problems,
         short,

@@ -387,6 +387,8 @@ def _split(
     wanted = recipe.data.split
     strategy = "group" if schema.group and wanted.by == "stratified" else wanted.by
     strategy = "time" if schema.time and strategy == "stratified" else strategy
+    if strategy == "leave-last-out":
+        raise RecipeError(["data.split.by is 'leave-last-out', which cuts within a row and is for the task next-item"])
     for role, column in (("group", schema.group), ("time", schema.time)):
         if strategy == role and column is None:
             raise RecipeError([f"data.split.by is {role!r} and no column has that role; set data.{role}"])

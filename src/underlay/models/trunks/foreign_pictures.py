@@ -108,15 +108,19 @@ class BatchNormResNetTrunk(nn.Module):
         return run_layers(self.layers, self.sizes, embedded, start=start, stop=stop)
 
 
-def _biased(layer: nn.Module) -> nn.Conv2d:
+def _biased(layer: object) -> nn.Conv2d:
     """The same convolution with a bias, which the norm behind it had."""
     assert isinstance(layer, nn.Conv2d)
-    sides: dict[str, tuple[int, int]] = {
-        "kernel_size": (layer.kernel_size[0], layer.kernel_size[1]),
-        "stride": (layer.stride[0], layer.stride[1]),
-        "padding": (layer.kernel_size[0] // 2, layer.kernel_size[1] // 2),
-    }
-    return nn.Conv2d(layer.in_channels, layer.out_channels, **sides, groups=layer.groups, bias=True)
+    high, wide = layer.kernel_size
+    return nn.Conv2d(
+        layer.in_channels,
+        layer.out_channels,
+        (high, wide),
+        stride=(layer.stride[0], layer.stride[1]),
+        padding=(high // 2, wide // 2),
+        groups=layer.groups,
+        bias=True,
+    )
 
 
 @TRUNKS("convnext.v1")
