@@ -1,10 +1,11 @@
 """Made-up purchases of a shop, one row each: a chain of Markov over the goods of a few shelves.
 
-Every customer likes two shelves. The next purchase is, with chance 0.55, what goes with the last one (the good
-behind it on its shelf, the last one leading back to the first), with 0.25 another good of the same shelf, and with 0.2 one of the
-other shelf that the customer likes. So the best possible guess is right in a little more than half of the cases, order
-matters more than popularity, and goods repeat. A visit has one to four purchases a few minutes apart; visits lie days
-apart. Customers of the bakery or the dairy come back with chance 0.85, the others with 0.2: `returns` says who did.
+Every customer likes two shelves. The next purchase is, with chance 0.55, what goes with the last one (the good behind
+it on its shelf, the last one leading back to the first), with 0.25 another good of the same shelf, and with 0.2 one
+of the other shelf that the customer likes. So the best possible guess is right in a little more than half of the
+cases, order matters more than popularity, and goods repeat. A visit has one to four purchases a few minutes apart;
+visits lie days apart. Customers of the bakery or the dairy come back with chance 0.85, the others with 0.2: `returns`
+says who did.
 """
 
 from typing import Any
