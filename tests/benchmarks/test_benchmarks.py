@@ -17,7 +17,7 @@ from benchmarks.record import Results, read_all, read_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import audio, datasets, image, page, presets, quality, series, speed_vs_trainer, three_arms
+from benchmarks import audio, datasets, events, image, page, presets, quality, series, speed_vs_trainer, three_arms
 from underlay.strategies.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,6 +62,7 @@ def test_every_experiment_has_its_recipe_and_every_goal_a_known_benchmark():
         *image.TASKS,
         *audio.TASKS,
         series.BENCHMARK,
+        events.BENCHMARK,
         "P1-short",
         "P1-256",
         "P12",

@@ -27,11 +27,12 @@ COUNT = 220
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """220 digits as class folders of PNG files, two of them broken."""
+    """220 digits as class folders of PNG files, every seventh under another label, two files broken."""
     table = open_table("sample:digits")
     place = tmp_path_factory.mktemp("pictures") / "digits"
     for row, (picture, label) in enumerate(zip(table.values("image"), table.values("label"), strict=True)):
         if row < COUNT:
+            label = str((int(label) + 1) % 10) if row % 7 == 0 else label
             (place / label).mkdir(parents=True, exist_ok=True)
             (place / label / f"{row:04}.png").write_bytes(picture)
     (place / "3" / "page.png").write_bytes(b"<!doctype html><title>404</title>")
