@@ -27,8 +27,8 @@ SMALL, SMALL_TRUNK = 40, "resnet"
 """Grey pictures of so few pixels a side look like no photo, and a trunk from scratch sees them whole.
 
 Of 500 validation rows of `mnist-5k` three passes from nothing had 99.0 % right, one pass of the trained trunk, which
-costs as much, 97.8 %; of 180 rows of `digits` 97.2 % and 98.3 %, in a tenth of the time. Of coloured
-ones (300 rows of CIFAR-10, 2,700 learned from) three passes had 24 % right and one of the trained trunk 78 %.
+costs as much, 97.8 %; of 180 rows of `digits` 97.2 % and 98.3 %, in a tenth of the time. Of coloured ones (300 rows of
+CIFAR-10, 2,700 learned from) three passes had 24 % right and one of the trained trunk 78 %.
 """
 
 
