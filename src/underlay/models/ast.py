@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from underlay.core import CheckpointRefused
-from underlay.models.family import Family, Sources, same, stack
+from underlay.models.family import ENCODER_KEYS, Family, Sources, encoder_defaults, layer_sources, same, stack
+from underlay.models.vit import LAYER
 
 AUDIOSET = {"mean": -4.2677393, "std": 4.5689974}
 """What AST's own preparation takes where a checkpoint does not say otherwise: of AudioSet, on which it was trained."""
@@ -77,16 +78,7 @@ def _sources(depth: int, _first: int) -> Sources:
     for part in ("weight", "bias"):
         sources[f"patches.{part}"] = ([f"{begins}.{part}"], same)
         sources[f"final_norm.{part}"] = ([f"layernorm.{part}"], same)
-        for number in range(depth):
-            theirs, ours = f"encoder.layer.{number}", f"layers.{number}"
-            parts = [f"{theirs}.attention.attention.{kind}.{part}" for kind in ("query", "key", "value")]
-            sources[f"{ours}.attention_norm.{part}"] = ([f"{theirs}.layernorm_before.{part}"], same)
-            sources[f"{ours}.attention.qkv.{part}"] = (parts, stack)
-            sources[f"{ours}.attention.out.{part}"] = ([f"{theirs}.attention.output.dense.{part}"], same)
-            sources[f"{ours}.feed_forward_norm.{part}"] = ([f"{theirs}.layernorm_after.{part}"], same)
-            sources[f"{ours}.feed_forward.up.{part}"] = ([f"{theirs}.intermediate.dense.{part}"], same)
-            sources[f"{ours}.feed_forward.down.{part}"] = ([f"{theirs}.output.dense.{part}"], same)
-    return sources
+    return sources | layer_sources(depth, "encoder.layer", LAYER)
 
 
 def _first_row(tensor: Tensor) -> Tensor:
@@ -96,26 +88,14 @@ def _first_row(tensor: Tensor) -> Tensor:
 AST = Family(
     prefix="audio_spectrogram_transformer.",
     read={
-        "hidden_size": "width",
-        "num_hidden_layers": "depth",
-        "num_attention_heads": "heads",
-        "intermediate_size": "inner",
-        "hidden_act": "activation",
+        **ENCODER_KEYS,
         "num_mel_bins": "mels",
         "max_length": "frames",
         "patch_size": "patch",
         "frequency_stride": "mel_stride",
         "time_stride": "time_stride",
-        "layer_norm_eps": "norm_eps",
-        "hidden_dropout_prob": "dropout",
-        "attention_probs_dropout_prob": "attention_dropout",
     },
-    default={
-        "hidden_act": "gelu",
-        "layer_norm_eps": 1e-12,
-        "hidden_dropout_prob": 0.0,
-        "attention_probs_dropout_prob": 0.0,
-    },
+    default=encoder_defaults(),
     fixed={"qkv_bias": True},
     trunk={"norm": "pre", "final_norm": True},
     normed_stem=False,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from underlay.models.ast import AST
-from underlay.models.family import SECOND, Family, Sources, moved, same, stack
+from underlay.models.family import SECOND, TEXT_KEYS, Family, Sources, encoder_defaults, layer_sources, moved, same
 from underlay.models.foreign_pictures import CONVNEXT, RESNET
 from underlay.models.foreign_texts import ALBERT, DEBERTA, MODERNBERT
 from underlay.models.vit import VIT
@@ -34,16 +34,18 @@ def _bert(depth: int, first: int) -> Sources:
     }
     for part in ("weight", "bias"):
         sources[f"norm.{part}"] = ([f"embeddings.LayerNorm.{part}"], same)
-        for number in range(depth):
-            theirs, ours = f"encoder.layer.{number}", f"layers.{number}"
-            parts = [f"{theirs}.attention.self.{kind}.{part}" for kind in ("query", "key", "value")]
-            sources[f"{ours}.attention.qkv.{part}"] = (parts, stack)
-            sources[f"{ours}.attention.out.{part}"] = ([f"{theirs}.attention.output.dense.{part}"], same)
-            sources[f"{ours}.attention_norm.{part}"] = ([f"{theirs}.attention.output.LayerNorm.{part}"], same)
-            sources[f"{ours}.feed_forward.up.{part}"] = ([f"{theirs}.intermediate.dense.{part}"], same)
-            sources[f"{ours}.feed_forward.down.{part}"] = ([f"{theirs}.output.dense.{part}"], same)
-            sources[f"{ours}.feed_forward_norm.{part}"] = ([f"{theirs}.output.LayerNorm.{part}"], same)
-    return sources
+    return sources | layer_sources(
+        depth,
+        "encoder.layer",
+        {
+            "attention.qkv": [f"attention.self.{kind}" for kind in ("query", "key", "value")],
+            "attention.out": ["attention.output.dense"],
+            "attention_norm": ["attention.output.LayerNorm"],
+            "feed_forward.up": ["intermediate.dense"],
+            "feed_forward.down": ["output.dense"],
+            "feed_forward_norm": ["output.LayerNorm"],
+        },
+    )
 
 
 def _distilbert(depth: int, _first: int) -> Sources:
@@ -53,53 +55,36 @@ def _distilbert(depth: int, _first: int) -> Sources:
     }
     for part in ("weight", "bias"):
         sources[f"norm.{part}"] = ([f"embeddings.LayerNorm.{part}"], same)
-        for number in range(depth):
-            theirs, ours = f"transformer.layer.{number}", f"layers.{number}"
-            parts = [f"{theirs}.attention.{kind}_lin.{part}" for kind in "qkv"]
-            sources[f"{ours}.attention.qkv.{part}"] = (parts, stack)
-            sources[f"{ours}.attention.out.{part}"] = ([f"{theirs}.attention.out_lin.{part}"], same)
-            sources[f"{ours}.attention_norm.{part}"] = ([f"{theirs}.sa_layer_norm.{part}"], same)
-            sources[f"{ours}.feed_forward.up.{part}"] = ([f"{theirs}.ffn.lin1.{part}"], same)
-            sources[f"{ours}.feed_forward.down.{part}"] = ([f"{theirs}.ffn.lin2.{part}"], same)
-            sources[f"{ours}.feed_forward_norm.{part}"] = ([f"{theirs}.output_layer_norm.{part}"], same)
-    return sources
+    return sources | layer_sources(
+        depth,
+        "transformer.layer",
+        {
+            "attention.qkv": [f"attention.{kind}_lin" for kind in "qkv"],
+            "attention.out": ["attention.out_lin"],
+            "attention_norm": ["sa_layer_norm"],
+            "feed_forward.up": ["ffn.lin1"],
+            "feed_forward.down": ["ffn.lin2"],
+            "feed_forward_norm": ["output_layer_norm"],
+        },
+    )
 
 
 def _gpt2(depth: int, _first: int) -> Sources:
     sources: Sources = {"words.weight": (["wte.weight"], same), "places.weight": (["wpe.weight"], same)}
-    for part, make in (("weight", turned), ("bias", same)):
+    for part in ("weight", "bias"):
         sources[f"final_norm.{part}"] = ([f"ln_f.{part}"], same)
-        for number in range(depth):
-            theirs, ours = f"h.{number}", f"layers.{number}"
-            sources[f"{ours}.attention_norm.{part}"] = ([f"{theirs}.ln_1.{part}"], same)
-            sources[f"{ours}.attention.qkv.{part}"] = ([f"{theirs}.attn.c_attn.{part}"], make)
-            sources[f"{ours}.attention.out.{part}"] = ([f"{theirs}.attn.c_proj.{part}"], make)
-            sources[f"{ours}.feed_forward_norm.{part}"] = ([f"{theirs}.ln_2.{part}"], same)
-            sources[f"{ours}.feed_forward.up.{part}"] = ([f"{theirs}.mlp.c_fc.{part}"], make)
-            sources[f"{ours}.feed_forward.down.{part}"] = ([f"{theirs}.mlp.c_proj.{part}"], make)
-    return sources
+    sources |= layer_sources(depth, "h", {"attention_norm": ["ln_1"], "feed_forward_norm": ["ln_2"]})
+    linear = {
+        "attention.qkv": ["attn.c_attn"],
+        "attention.out": ["attn.c_proj"],
+        "feed_forward.up": ["mlp.c_fc"],
+        "feed_forward.down": ["mlp.c_proj"],
+    }
+    return sources | layer_sources(depth, "h", linear, weight=turned)
 
 
-_BERT_KEYS = {
-    "vocab_size": "vocabulary",
-    "hidden_size": "width",
-    "num_hidden_layers": "depth",
-    "num_attention_heads": "heads",
-    "intermediate_size": "inner",
-    "hidden_act": "activation",
-    "max_position_embeddings": "positions",
-    "layer_norm_eps": "norm_eps",
-    "hidden_dropout_prob": "dropout",
-    "attention_probs_dropout_prob": "attention_dropout",
-    "type_vocab_size": "kinds",
-}
-_BERT_DEFAULTS = {
-    "hidden_act": "gelu",
-    "layer_norm_eps": 1e-12,
-    "hidden_dropout_prob": 0.1,
-    "attention_probs_dropout_prob": 0.1,
-    "type_vocab_size": 2,
-}
+_BERT_KEYS = {**TEXT_KEYS, "type_vocab_size": "kinds"}
+_BERT_DEFAULTS = {**encoder_defaults(dropout=0.1), "type_vocab_size": 2}
 _BERT_FIXED = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
 
 BERT = Family(

@@ -82,6 +82,62 @@ def stack(*parts: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+def layer_sources(
+    depth: int, theirs: str, parts: Mapping[str, Names], *, weight: Callable[..., Tensor] = same
+) -> Sources:
+    """Where weight and bias of each part of each layer come from.
+
+    Args:
+        depth: Layers.
+        theirs: What they call the layers: `encoder.layer`.
+        parts: Ours -> theirs inside a layer; several stand one under the other.
+        weight: How a weight that comes from a single one is made.
+
+    >>> layer_sources(1, "h", {"attention.out": ["proj"]})["layers.0.attention.out.bias"][0]
+    ['h.0.proj.bias']
+    """
+    makes = {"weight": weight, "bias": same}
+    return {
+        f"layers.{number}.{ours}.{kind}": (
+            [f"{theirs}.{number}.{name}.{kind}" for name in names],
+            make if len(names) == 1 else stack,
+        )
+        for number in range(depth)
+        for ours, names in parts.items()
+        for kind, make in makes.items()
+    }
+
+
+def no_sources(_depth: int, _first: int) -> Sources:
+    """Nothing but what `located` finds."""
+    return {}
+
+
+ENCODER_KEYS = {
+    "hidden_size": "width",
+    "num_hidden_layers": "depth",
+    "num_attention_heads": "heads",
+    "intermediate_size": "inner",
+    "hidden_act": "activation",
+    "layer_norm_eps": "norm_eps",
+    "hidden_dropout_prob": "dropout",
+    "attention_probs_dropout_prob": "attention_dropout",
+}
+"""What BERT and those after it call the settings of their layers."""
+
+TEXT_KEYS = {**ENCODER_KEYS, "vocab_size": "vocabulary", "max_position_embeddings": "positions"}
+
+
+def encoder_defaults(*, activation: str = "gelu", norm_eps: float = 1e-12, dropout: float = 0.0) -> dict[str, Any]:
+    """What old files leave out of `ENCODER_KEYS`."""
+    return {
+        "hidden_act": activation,
+        "layer_norm_eps": norm_eps,
+        "hidden_dropout_prob": dropout,
+        "attention_probs_dropout_prob": dropout,
+    }
+
+
 @dataclass(frozen=True)
 class Family:
     """One architecture of checkpoints.
@@ -116,7 +172,7 @@ class Family:
     trunk: Mapping[str, Any]
     normed_stem: bool
     skipped: tuple[str, ...]
-    sources: Callable[[int, int], Sources]
+    sources: Callable[[int, int], Sources] = no_sources
     first_place: Callable[[int], int] = field(default=lambda padding: 0)
     stem: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[dict[str, Any] | None, int | None]] | None = None
     assets: tuple[str, ...] = ("tokenizer.json",)

@@ -96,10 +96,6 @@ def _resnet_located(trunk: Mapping[str, Any], names: Iterable[str]) -> Sources:
     return sources
 
 
-def _nothing(_depth: int, _first: int) -> Sources:
-    return {}
-
-
 RESNET = Family(
     prefix="resnet.",
     read={"embedding_size": "width", "hidden_act": "activation"},
@@ -108,7 +104,6 @@ RESNET = Family(
     trunk={},
     normed_stem=False,
     skipped=("classifier.",),
-    sources=_nothing,
     stem=no_stem,
     assets=(),
     shape=_resnet_shape,
@@ -158,7 +153,6 @@ CONVNEXT = Family(
     trunk={},
     normed_stem=False,
     skipped=("classifier.",),
-    sources=_nothing,
     stem=no_stem,
     assets=(),
     shape=_convnext_shape,

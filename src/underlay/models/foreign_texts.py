@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from underlay.core import CheckpointRefused
-from underlay.models.family import ACTIVATIONS, SECOND, Family, Sources, moved, same
+from underlay.models.family import ACTIVATIONS, SECOND, TEXT_KEYS, Family, Sources, encoder_defaults, moved, same
 
 _SIZES = ("width", "depth", "heads", "inner", "norm_eps")
 
@@ -20,9 +20,8 @@ def _refused(problems: list[str]) -> CheckpointRefused:
     )
 
 
-def _deberta_stem(given: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    if settings.get("embedding_size", given["width"]) != given["width"]:
-        raise _refused([f"embedding_size = {settings['embedding_size']!r} is not hidden_size"])
+def _ordered_stem(given: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Word vectors alone: positions enter in the layers."""
     return {
         "name": "text.v1",
         "vocabulary": given["vocabulary"],
@@ -30,6 +29,12 @@ def _deberta_stem(given: Mapping[str, Any], settings: Mapping[str, Any]) -> tupl
         "width": given["width"],
         "norm_eps": given["norm_eps"],
     }, given["positions"]
+
+
+def _deberta_stem(given: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    if settings.get("embedding_size", given["width"]) != given["width"]:
+        raise _refused([f"embedding_size = {settings['embedding_size']!r} is not hidden_size"])
+    return _ordered_stem(given, settings)
 
 
 def _deberta_shape(given: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,30 +69,10 @@ def _deberta_located(_trunk: Mapping[str, Any], names: Iterable[str]) -> Sources
     return {**layers, **moved(found, words), **moved(kept, {"encoder.": "encoder."})}
 
 
-def _nothing(_depth: int, _first: int) -> Sources:
-    return {}
-
-
 DEBERTA = Family(
     prefix="deberta.",
-    read={
-        "vocab_size": "vocabulary",
-        "hidden_size": "width",
-        "num_hidden_layers": "depth",
-        "num_attention_heads": "heads",
-        "intermediate_size": "inner",
-        "hidden_act": "activation",
-        "max_position_embeddings": "positions",
-        "layer_norm_eps": "norm_eps",
-        "hidden_dropout_prob": "dropout",
-        "attention_probs_dropout_prob": "attention_dropout",
-    },
-    default={
-        "hidden_act": "gelu",
-        "layer_norm_eps": 1e-7,
-        "hidden_dropout_prob": 0.1,
-        "attention_probs_dropout_prob": 0.1,
-    },
+    read=TEXT_KEYS,
+    default=encoder_defaults(norm_eps=1e-7, dropout=0.1),
     fixed={"relative_attention": True, "position_biased_input": False, "type_vocab_size": 0},
     trunk={},
     normed_stem=True,
@@ -101,7 +86,6 @@ DEBERTA = Family(
         "embeddings.position_ids",
         "embeddings.position_embeddings.",
     ),
-    sources=_nothing,
     stem=_deberta_stem,
     shape=_deberta_shape,
     located=_deberta_located,
@@ -140,40 +124,15 @@ def _albert_located(_trunk: Mapping[str, Any], names: Iterable[str]) -> Sources:
 
 
 def _albert_stem(given: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    return {
-        "name": "text.v1",
-        "vocabulary": given["vocabulary"],
-        "padding": int(settings.get("pad_token_id") or 0),
-        "width": given["width"],
-        "narrow": given["narrow"],  # its projection is there where both widths are one, too
-        "positions": given["positions"],
-        "norm_eps": given["norm_eps"],
-    }, given["positions"]
+    stem, limit = _ordered_stem(given, settings)
+    # its projection is there where both widths are one, too
+    return {**stem, "narrow": given["narrow"], "positions": limit}, limit
 
 
 ALBERT = Family(
     prefix="albert.",
-    read={
-        "vocab_size": "vocabulary",
-        "embedding_size": "narrow",
-        "hidden_size": "width",
-        "num_hidden_layers": "depth",
-        "num_attention_heads": "heads",
-        "intermediate_size": "inner",
-        "hidden_act": "activation",
-        "max_position_embeddings": "positions",
-        "layer_norm_eps": "norm_eps",
-        "hidden_dropout_prob": "dropout",
-        "attention_probs_dropout_prob": "attention_dropout",
-        "type_vocab_size": "kinds",
-    },
-    default={
-        "hidden_act": "gelu_new",
-        "layer_norm_eps": 1e-12,
-        "hidden_dropout_prob": 0.0,
-        "attention_probs_dropout_prob": 0.0,
-        "type_vocab_size": 2,
-    },
+    read={**TEXT_KEYS, "embedding_size": "narrow", "type_vocab_size": "kinds"},
+    default={**encoder_defaults(activation="gelu_new"), "type_vocab_size": 2},
     fixed={"num_hidden_groups": 1, "inner_group_num": 1, "position_embedding_type": "absolute"},
     trunk={},
     normed_stem=True,
@@ -185,16 +144,6 @@ ALBERT = Family(
     harmless=frozenset({"classifier_dropout_prob", "down_scale_factor", "gap_size", "net_structure_type"})
     | frozenset({"num_memory_blocks"}),
 )
-
-
-def _modernbert_stem(given: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    return {
-        "name": "text.v1",
-        "vocabulary": given["vocabulary"],
-        "padding": int(settings.get("pad_token_id") or 0),
-        "width": given["width"],
-        "norm_eps": given["norm_eps"],
-    }, given["positions"]
 
 
 def _modernbert_shape(given: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,7 +213,7 @@ MODERNBERT = Family(
     normed_stem=True,
     skipped=("head.", "decoder.", "classifier.", "qa_outputs."),
     sources=_modernbert_sources,
-    stem=_modernbert_stem,
+    stem=_ordered_stem,
     shape=_modernbert_shape,
     located=_modernbert_located,
     harmless=frozenset(

@@ -9,10 +9,20 @@ from typing import Any
 from torch import Tensor
 
 from underlay.core import CheckpointRefused
-from underlay.models.family import Family, Sources, same, stack
+from underlay.models.family import ENCODER_KEYS, Family, Sources, encoder_defaults, layer_sources, same
 
 GREY = 0.5
 """What ViT's own preparation subtracts and divides by where a checkpoint does not say otherwise."""
+
+LAYER = {
+    "attention_norm": ["layernorm_before"],
+    "attention.qkv": [f"attention.attention.{kind}" for kind in ("query", "key", "value")],
+    "attention.out": ["attention.output.dense"],
+    "feed_forward_norm": ["layernorm_after"],
+    "feed_forward.up": ["intermediate.dense"],
+    "feed_forward.down": ["output.dense"],
+}
+"""Our parts of a layer -> theirs."""
 
 
 def image_stem(given: Mapping[str, Any], _settings: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
@@ -73,16 +83,7 @@ def _sources(depth: int, _first: int) -> Sources:
     }
     for part in ("weight", "bias"):
         sources[f"final_norm.{part}"] = ([f"layernorm.{part}"], same)
-        for number in range(depth):
-            theirs, ours = f"encoder.layer.{number}", f"layers.{number}"
-            parts = [f"{theirs}.attention.attention.{kind}.{part}" for kind in ("query", "key", "value")]
-            sources[f"{ours}.attention_norm.{part}"] = ([f"{theirs}.layernorm_before.{part}"], same)
-            sources[f"{ours}.attention.qkv.{part}"] = (parts, stack)
-            sources[f"{ours}.attention.out.{part}"] = ([f"{theirs}.attention.output.dense.{part}"], same)
-            sources[f"{ours}.feed_forward_norm.{part}"] = ([f"{theirs}.layernorm_after.{part}"], same)
-            sources[f"{ours}.feed_forward.up.{part}"] = ([f"{theirs}.intermediate.dense.{part}"], same)
-            sources[f"{ours}.feed_forward.down.{part}"] = ([f"{theirs}.output.dense.{part}"], same)
-    return sources
+    return sources | layer_sources(depth, "encoder.layer", LAYER)
 
 
 def _flat(weight: Tensor) -> Tensor:
@@ -92,24 +93,8 @@ def _flat(weight: Tensor) -> Tensor:
 
 VIT = Family(
     prefix="vit.",
-    read={
-        "hidden_size": "width",
-        "num_hidden_layers": "depth",
-        "num_attention_heads": "heads",
-        "intermediate_size": "inner",
-        "hidden_act": "activation",
-        "image_size": "side",
-        "patch_size": "patch",
-        "layer_norm_eps": "norm_eps",
-        "hidden_dropout_prob": "dropout",
-        "attention_probs_dropout_prob": "attention_dropout",
-    },
-    default={
-        "hidden_act": "gelu",
-        "layer_norm_eps": 1e-12,
-        "hidden_dropout_prob": 0.0,
-        "attention_probs_dropout_prob": 0.0,
-    },
+    read={**ENCODER_KEYS, "image_size": "side", "patch_size": "patch"},
+    default=encoder_defaults(),
     fixed={"num_channels": 3, "qkv_bias": True},
     trunk={"norm": "pre", "final_norm": True},
     normed_stem=False,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from underlay.core import CheckpointRefused
-from underlay.models.family import ACTIVATIONS, Family, Sources, moved, same, stack
+from underlay.models.family import ACTIVATIONS, Family, Sources, layer_sources, moved, same
 
 
 def waveform_stem(given: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], None]:
@@ -111,18 +111,18 @@ def _located(trunk: Mapping[str, Any], names: Iterable[str]) -> Sources:
 
 
 def _sources(depth: int, _first: int) -> Sources:
-    sources: Sources = {}
-    for part in ("weight", "bias"):
-        for number in range(depth):
-            theirs, ours = f"encoder.layers.{number}", f"layers.{number}"
-            parts = [f"{theirs}.attention.{kind}_proj.{part}" for kind in "qkv"]
-            sources[f"{ours}.attention.qkv.{part}"] = (parts, stack)
-            sources[f"{ours}.attention.out.{part}"] = ([f"{theirs}.attention.out_proj.{part}"], same)
-            sources[f"{ours}.attention_norm.{part}"] = ([f"{theirs}.layer_norm.{part}"], same)
-            sources[f"{ours}.feed_forward.up.{part}"] = ([f"{theirs}.feed_forward.intermediate_dense.{part}"], same)
-            sources[f"{ours}.feed_forward.down.{part}"] = ([f"{theirs}.feed_forward.output_dense.{part}"], same)
-            sources[f"{ours}.feed_forward_norm.{part}"] = ([f"{theirs}.final_layer_norm.{part}"], same)
-    return sources
+    return layer_sources(
+        depth,
+        "encoder.layers",
+        {
+            "attention.qkv": [f"attention.{kind}_proj" for kind in "qkv"],
+            "attention.out": ["attention.out_proj"],
+            "attention_norm": ["layer_norm"],
+            "feed_forward.up": ["feed_forward.intermediate_dense"],
+            "feed_forward.down": ["feed_forward.output_dense"],
+            "feed_forward_norm": ["final_layer_norm"],
+        },
+    )
 
 
 WAV2VEC2 = Family(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from underlay.core import CheckpointRefused
-from underlay.models.family import Family, Sources, same
+from underlay.models.family import Family, Sources, layer_sources, same
 
 _PLAIN = {"sampling_rate": 16_000, "hop_length": 160, "n_fft": 400, "do_normalize": False, "dither": 0.0}
 """What the front `whisper` computes; a checkpoint that says otherwise was trained on another spectrum."""
@@ -56,18 +56,20 @@ def _sources(depth: int, _first: int) -> Sources:
         sources[f"entry.{part}"] = ([f"conv1.{part}"], same)
         sources[f"halving.{part}"] = ([f"conv2.{part}"], same)
         sources[f"final_norm.{part}"] = ([f"layer_norm.{part}"], same)
-        for number in range(depth):
-            name = f"layers.{number}"
-            sources[f"{name}.attention_norm.{part}"] = ([f"{name}.self_attn_layer_norm.{part}"], same)
-            sources[f"{name}.attention.out.{part}"] = ([f"{name}.self_attn.out_proj.{part}"], same)
-            sources[f"{name}.feed_forward_norm.{part}"] = ([f"{name}.final_layer_norm.{part}"], same)
-            sources[f"{name}.feed_forward.up.{part}"] = ([f"{name}.fc1.{part}"], same)
-            sources[f"{name}.feed_forward.down.{part}"] = ([f"{name}.fc2.{part}"], same)
+    sources |= layer_sources(
+        depth,
+        "layers",
+        {
+            "attention_norm": ["self_attn_layer_norm"],
+            "attention.qkv": [f"self_attn.{kind}_proj" for kind in "qkv"],
+            "attention.out": ["self_attn.out_proj"],
+            "feed_forward_norm": ["final_layer_norm"],
+            "feed_forward.up": ["fc1"],
+            "feed_forward.down": ["fc2"],
+        },
+    )
     for number in range(depth):
-        name = f"layers.{number}.self_attn"
-        weights = [f"{name}.{kind}_proj.weight" for kind in "qkv"]
-        sources[f"layers.{number}.attention.qkv.weight"] = (weights, lambda *parts: torch.cat(parts))
-        biases = [f"{name}.{kind}_proj.bias" for kind in "qv"]
+        biases = [f"layers.{number}.self_attn.{kind}_proj.bias" for kind in "qv"]
         sources[f"layers.{number}.attention.qkv.bias"] = (biases, _unbiased_key)
     return sources
 
