@@ -1,7 +1,7 @@
 """Trunks on padded rows, one a segment: the layers of `models`, under a `Layout` where those have a `Packing`."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from underlay.compress.layout import Layout
@@ -55,7 +55,7 @@ class PaddedTransformer(TransformerTrunk):
         hidden = layout.pack(embedded)
         for layer in self.layers[start:stop]:
             hidden = layer(hidden, layout, turn)
-        if self.final_norm is not None and (stop is None or stop >= len(self.layers)):
+        if self.final_norm is not None and stop is None:
             hidden = self.final_norm(hidden)
         return layout.unpack(hidden)
 
@@ -63,51 +63,13 @@ class PaddedTransformer(TransformerTrunk):
 class PaddedConformer(ConformerTrunk):
     """`conformer.v1`."""
 
-    def forward(
-        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
-    ) -> Tensor:
-        """`[B, L, D]` in and out."""
-        layout = laid_out(embedded, mask)
-        turn = self._turn(layout, embedded)  # type: ignore[arg-type]
-        hidden = layout.pack(embedded)
-        for layer in self.layers[start:stop]:
-            hidden = layer(hidden, layout, turn)
-        return layout.unpack(hidden)
+    laid = staticmethod(laid_out)  # type: ignore[assignment]
 
 
 class PaddedConvolution(ConvolutionTrunk):
     """`convolution.v1`."""
 
-    def forward(
-        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
-    ) -> Tensor:
-        """`[B, L, D]` in and out."""
-        layout = laid_out(embedded, mask)
-        hidden = layout.pad(layout.pack(embedded))  # [S, T, D]
-        real = layout.real(embedded.device).unsqueeze(-1)
-        for layer in self.layers[start:stop]:
-            hidden = layer(hidden, real)
-        packed = layout.flatten(hidden)
-        if stop is None or stop >= len(self.layers):
-            packed = self.final_norm(packed)
-        return layout.unpack(packed)
-
-
-class PaddedWindows(nn.Module):
-    """What the trunks that run on channels, `[S, D, T]`, have in common."""
-
-    layers: nn.ModuleList
-
-    def forward(
-        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
-    ) -> Tensor:
-        """`[B, L, D]` in and out."""
-        layout = laid_out(embedded, mask)
-        hidden = layout.pad(layout.pack(embedded)).transpose(1, 2)  # [S, D, T]
-        real = layout.real(embedded.device).unsqueeze(1).to(hidden.dtype)  # [S, 1, T]
-        for layer in self.layers[start:stop]:
-            hidden = layer(hidden, real)
-        return layout.unpack(layout.flatten(hidden.transpose(1, 2)))
+    laid = staticmethod(laid_out)  # type: ignore[assignment]
 
 
 class PaddedInceptionModule(InceptionModule):
@@ -123,12 +85,16 @@ class PaddedInceptionModule(InceptionModule):
         return F.relu(self.norm(joined, real))
 
 
-class PaddedInception(PaddedWindows, InceptionTrunk):
+class PaddedInception(InceptionTrunk):
     """`inception.v1`."""
 
+    laid = staticmethod(laid_out)  # type: ignore[assignment]
 
-class PaddedResidual1d(PaddedWindows, Residual1dTrunk):
+
+class PaddedResidual1d(Residual1dTrunk):
     """`residual1d.v1`."""
+
+    laid = staticmethod(laid_out)  # type: ignore[assignment]
 
 
 class PaddedRecurrentLayer(RecurrentLayer):

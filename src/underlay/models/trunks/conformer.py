@@ -40,6 +40,7 @@ class ConformerTrunk(nn.Module):
     ordered = True
     spatial = False
     positions = 0
+    laid = staticmethod(Packing.over)
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class ConformerTrunk(nn.Module):
         self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
     ) -> Tensor:
         """Run layers `start` to `stop` (None: to the end), `[B, L, D]` in and out; 0 at padding."""
-        packing = Packing.dense(*embedded.shape[:2]) if mask is None else Packing.of(mask)
+        packing = self.laid(embedded, mask)
         turn = self._turn(packing, embedded)
         hidden = packing.pack(embedded)  # [N, D]
         for layer in self.layers[start:stop]:

@@ -31,6 +31,7 @@ class ConvolutionTrunk(nn.Module):
     ordered = True
     spatial = False
     positions = 0
+    laid = staticmethod(Packing.over)
 
     def __init__(
         self, *, width: int, depth: int, kernels: list[int], norm_eps: float = 1e-5, dropout: float = 0.1
@@ -50,7 +51,7 @@ class ConvolutionTrunk(nn.Module):
         self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
     ) -> Tensor:
         """Run layers `start` to `stop` (None: to the end, final norm included), `[B, L, D]` in and out."""
-        packing = Packing.dense(*embedded.shape[:2]) if mask is None else Packing.of(mask)
+        packing = self.laid(embedded, mask)
         hidden = packing.pad(packing.pack(embedded))  # [S, T, D]: a row for each segment, none sees another
         real = packing.real(embedded.device).unsqueeze(-1)
         for layer in self.layers[start:stop]:

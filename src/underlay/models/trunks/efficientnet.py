@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from underlay.models.registries import TRUNKS, check_sizes
-from underlay.models.trunks.planes import SameConv2d, check_picture, run_layers, sizes_of
+from underlay.models.trunks.planes import PlanesTrunk, SameConv2d, check_picture, sizes_of
 
 LITE0 = [
     [1, 3, 1, 1, 16],
@@ -27,7 +27,7 @@ LITE0 = [
 
 
 @TRUNKS("efficientnet.v1")
-class EfficientNetTrunk(nn.Module):
+class EfficientNetTrunk(PlanesTrunk):
     """A convolution, stages of inverted residual blocks, a 1 x 1 convolution to D.
 
     Args:
@@ -43,9 +43,6 @@ class EfficientNetTrunk(nn.Module):
     >>> trunk(torch.randn(2, 64, 3)).shape
     torch.Size([2, 4, 32])
     """
-
-    ordered = True
-    spatial = True
 
     def __init__(
         self,
@@ -77,13 +74,6 @@ class EfficientNetTrunk(nn.Module):
         layers.append(ConvolutionLayer(broad, width, kernel=1, stride=1))
         self.layers = nn.ModuleList(layers)
         self.sizes = sizes_of(size, [*strides, 1])
-        self.positions = self.sizes[-1][0] * self.sizes[-1][1]
-
-    def forward(
-        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
-    ) -> Tensor:
-        """Run layers `start` to `stop`; `[B, L, C]` in and out, L and C those of the picture at that layer."""
-        return run_layers(self.layers, self.sizes, embedded, start=start, stop=stop)
 
 
 class ConvolutionLayer(nn.Module):

@@ -7,7 +7,6 @@ cached and rated as in every other trunk. Segments stand in rows of their own, f
 transformer these layers do see padding, as zeros behind a mask, and compute on it.
 """
 
-from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -51,23 +50,29 @@ def check_whole(module: nn.Module) -> None:
         raise RuntimeError(f"layers of this version of transformers keep {kept}; install the pinned version")
 
 
-def run_segments(embedded: Tensor, mask: Tensor | None, run: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Give each segment a row of its own, run, and put the positions back: `[B, L, D]` in and out, 0 at padding.
-
-    Args:
-        embedded: `[B, L, D]`.
-        mask: Segment numbers `[B, L]`; None: one segment, no padding.
-        run: `([S, T, D], real [S, T]) -> [S, T, D]`.
-    """
-    packing = Packing.dense(*embedded.shape[:2]) if mask is None else Packing.of(mask)
-    hidden = run(packing.pad(packing.pack(embedded)), packing.real(embedded.device))
-    return packing.unpack(packing.flatten(hidden))
-
-
 def seen_by_all(real: Tensor) -> Tensor:
     """Who sees whom, `[S, 1, T, T]`: everybody what is real, and itself, so that no row of a softmax is empty."""
     own = torch.eye(real.shape[1], dtype=torch.bool, device=real.device)
     return (real[:, None, None, :] | own).expand(-1, 1, -1, -1)
+
+
+class SegmentTrunk(nn.Module):
+    """A trunk whose layers run on a row for each segment, filled up to the longest."""
+
+    spatial = False
+    positions = 0
+
+    def forward(
+        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
+    ) -> Tensor:
+        """Run layers `start` to `stop` (None: to the end and a last norm), `[B, L, D]` in and out; 0 at padding."""
+        packing = Packing.over(embedded, mask)
+        hidden = self._run(packing.pad(packing.pack(embedded)), packing.real(embedded.device), start, stop)
+        return packing.unpack(packing.flatten(hidden))
+
+    def _run(self, hidden: Tensor, real: Tensor, start: int, stop: int | None) -> Tensor:
+        """`forward` on rows `[S, T, D]`, of which `real` `[S, T]` says where a position stands."""
+        raise NotImplementedError
 
 
 def _check(*, width: int, depth: int, heads: int, inner: int, activation: str) -> None:
@@ -79,7 +84,7 @@ def _check(*, width: int, depth: int, heads: int, inner: int, activation: str) -
 
 
 @TRUNKS("deberta.v1")
-class DebertaTrunk(nn.Module):
+class DebertaTrunk(SegmentTrunk):
     """DeBERTa v2 and v3: attention looks at what stands somewhere and at how far away it stands, apart.
 
     The vectors of distances belong to all layers; they are as low as the first one, so that they rest when it does.
@@ -103,8 +108,6 @@ class DebertaTrunk(nn.Module):
     """
 
     ordered = True
-    spatial = False
-    positions = 0
     below = ("encoder",)
 
     def __init__(
@@ -156,12 +159,6 @@ class DebertaTrunk(nn.Module):
         self.width = self.channels = width
         check_whole(self)
 
-    def forward(
-        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
-    ) -> Tensor:
-        """Run layers `start` to `stop` (None: to the end), `[B, L, D]` in and out; 0 at padding."""
-        return run_segments(embedded, mask, lambda hidden, real: self._run(hidden, real, start, stop))
-
     def _run(self, hidden: Tensor, real: Tensor, start: int, stop: int | None) -> Tensor:
         distances = self.encoder.get_rel_pos(hidden)
         vectors = self.encoder.get_rel_embedding()
@@ -175,7 +172,7 @@ class DebertaTrunk(nn.Module):
 
 
 @TRUNKS("albert.v1")
-class AlbertTrunk(nn.Module):
+class AlbertTrunk(SegmentTrunk):
     """ALBERT: one layer that runs several times.
 
     As its passes share their parameters it counts as one layer: it learns or rests as a whole.
@@ -193,8 +190,6 @@ class AlbertTrunk(nn.Module):
     """
 
     ordered = False
-    spatial = False
-    positions = 0
 
     def __init__(
         self,
@@ -225,12 +220,6 @@ class AlbertTrunk(nn.Module):
         self.width = self.channels = width
         check_whole(self)
 
-    def forward(
-        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
-    ) -> Tensor:
-        """Run the layer as often as it does (`start` 0, `stop` None or 1), `[B, L, D]` in and out; 0 at padding."""
-        return run_segments(embedded, mask, lambda hidden, real: self._run(hidden, real, start, stop))
-
     def _run(self, hidden: Tensor, real: Tensor, start: int, stop: int | None) -> Tensor:
         seen = seen_by_all(real)
         for layer in self.layers[start:stop]:
@@ -240,7 +229,7 @@ class AlbertTrunk(nn.Module):
 
 
 @TRUNKS("modernbert.v1")
-class ModernBertTrunk(nn.Module):
+class ModernBertTrunk(SegmentTrunk):
     """ModernBERT: pre-norm layers with gates and rotary positions, most of which look around themselves alone.
 
     Args:
@@ -259,8 +248,6 @@ class ModernBertTrunk(nn.Module):
     """
 
     ordered = True
-    spatial = False
-    positions = 0
 
     def __init__(
         self,
@@ -300,12 +287,6 @@ class ModernBertTrunk(nn.Module):
         self.size = width // heads
         self.windows, self.base, self.near_base = tuple(windows), base, near_base
         check_whole(self)
-
-    def forward(
-        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
-    ) -> Tensor:
-        """Run layers `start` to `stop` (None: to the end, with the last norm), `[B, L, D]` in and out; 0 at padding."""
-        return run_segments(embedded, mask, lambda hidden, real: self._run(hidden, real, start, stop))
 
     def _run(self, hidden: Tensor, real: Tensor, start: int, stop: int | None) -> Tensor:
         places = torch.arange(real.shape[1], device=real.device)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from underlay.models.registries import TRUNKS, check_sizes
 from underlay.models.trunks.foreign import ACTIVATIONS, check_whole, library
-from underlay.models.trunks.planes import check_picture, run_layers, sizes_of
+from underlay.models.trunks.planes import PlanesTrunk, check_picture, sizes_of
 
 _MOST_STAGES = 16
 
@@ -33,7 +33,7 @@ def floors(size: Sequence[int], strides: Sequence[int]) -> list[list[int]]:
 
 
 @TRUNKS("batchnorm-resnet.v1")
-class BatchNormResNetTrunk(nn.Module):
+class BatchNormResNetTrunk(PlanesTrunk):
     """ResNet as it was trained on ImageNet, its batch norms folded into the convolutions before them.
 
     So there are no running statistics, and no row depends on the others, in training neither.
@@ -52,9 +52,6 @@ class BatchNormResNetTrunk(nn.Module):
 
     Source: He et al., Deep Residual Learning for Image Recognition, CVPR 2016.
     """
-
-    ordered = True
-    spatial = True
 
     def __init__(
         self,
@@ -98,14 +95,7 @@ class BatchNormResNetTrunk(nn.Module):
         ]
         self.channels, self.width = channels, width
         self.sizes = sizes_of(size, [4, *strides])
-        self.positions = self.sizes[-1][0] * self.sizes[-1][1]
         check_whole(self)
-
-    def forward(
-        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
-    ) -> Tensor:
-        """Run layers `start` to `stop`; `[B, L, C]` in and out, L and C those of the picture at that layer."""
-        return run_layers(self.layers, self.sizes, embedded, start=start, stop=stop)
 
 
 def _biased(layer: object) -> nn.Conv2d:
@@ -124,7 +114,7 @@ def _biased(layer: object) -> nn.Conv2d:
 
 
 @TRUNKS("convnext.v1")
-class ConvNextTrunk(nn.Module):
+class ConvNextTrunk(PlanesTrunk):
     """ConvNeXt: patches, stages of depthwise 7 x 7 convolutions with wide linear layers, a last normalisation.
 
     The last normalisation is that of each place; theirs is that of the mean over places.
@@ -142,9 +132,6 @@ class ConvNextTrunk(nn.Module):
 
     Source: Liu et al., A ConvNet for the 2020s, CVPR 2022.
     """
-
-    ordered = True
-    spatial = True
 
     def __init__(
         self,
@@ -191,14 +178,7 @@ class ConvNextTrunk(nn.Module):
         self.sizes = floors(size, [*strides, 1])
         if min(self.sizes[-1]) < 1:
             raise ValueError(f"a picture of {size} has no place left after strides {strides}")
-        self.positions = self.sizes[-1][0] * self.sizes[-1][1]
         check_whole(self)
-
-    def forward(
-        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
-    ) -> Tensor:
-        """Run layers `start` to `stop`; `[B, L, C]` in and out, L and C those of the picture at that layer."""
-        return run_layers(self.layers, self.sizes, embedded, start=start, stop=stop)
 
 
 def _halving(theirs: Any, width: int, wider: int) -> tuple[nn.Module, nn.Module]:

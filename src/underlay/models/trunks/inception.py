@@ -12,14 +12,14 @@ from torch.nn import functional as F
 
 from underlay.models.dropout import Dropout
 from underlay.models.registries import TRUNKS, check_sizes
-from underlay.models.trunks.packing import Packing
+from underlay.models.trunks.channels import ChannelNorm, ChannelTrunk
 
 BRANCHES = 4
 """Three windows and a pooled path."""
 
 
 @TRUNKS("inception.v1")
-class InceptionTrunk(nn.Module):
+class InceptionTrunk(ChannelTrunk):
     """Residual blocks of three inception modules each, over each segment.
 
     Args:
@@ -33,10 +33,6 @@ class InceptionTrunk(nn.Module):
     >>> InceptionTrunk(width=8, depth=1, kernels=[3, 5, 9])(torch.randn(2, 9, 8)).shape
     torch.Size([2, 9, 8])
     """
-
-    ordered = True
-    spatial = False
-    positions = 0
 
     def __init__(
         self,
@@ -59,26 +55,6 @@ class InceptionTrunk(nn.Module):
             InceptionBlock(width, kernels=kernels, modules=modules, norm_eps=norm_eps, dropout=dropout)
             for _ in range(depth)
         )
-
-    def forward(
-        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
-    ) -> Tensor:
-        """Run blocks `start` to `stop` (None: to the end), `[B, L, D]` in and out."""
-        packing = Packing.dense(*embedded.shape[:2]) if mask is None else Packing.of(mask)
-        hidden = packing.pad(packing.pack(embedded)).transpose(1, 2)  # [S, D, T]: a row for each segment
-        real = packing.real(embedded.device).unsqueeze(1).to(hidden.dtype)  # [S, 1, T]
-        for layer in self.layers[start:stop]:
-            hidden = layer(hidden, real)
-        return packing.unpack(packing.flatten(hidden.transpose(1, 2)))
-
-
-class ChannelNorm(nn.LayerNorm):
-    """Each position with mean 0 and variance 1 over its channels, then scale and shift."""
-
-    def forward(self, hidden: Tensor, real: Tensor) -> Tensor:  # type: ignore[override]
-        """`[S, D, T]` -> `[S, D, T]`, 0 where `real` `[S, 1, T]` is 0."""
-        normal: Tensor = super().forward(hidden.transpose(1, 2)).transpose(1, 2)
-        return normal * real
 
 
 class InceptionBlock(nn.Module):

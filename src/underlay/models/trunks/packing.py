@@ -35,6 +35,11 @@ class Packing:
         return sum(length * number for length, number in self.groups)
 
     @classmethod
+    def over(cls, embedded: Tensor, mask: Tensor | None) -> "Packing":
+        """The packing of a batch `[B, L, D]` under its segment numbers `[B, L]`; None: one segment, no padding."""
+        return cls.dense(*embedded.shape[:2]) if mask is None else cls.of(mask)
+
+    @classmethod
     def of(cls, mask: Tensor) -> "Packing":
         """Read segment numbers `[B, L]`; 0 is padding."""
         rows, length = mask.shape

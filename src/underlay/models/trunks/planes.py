@@ -62,6 +62,27 @@ def run_layers(
     return to_rows(planes)
 
 
+class PlanesTrunk(nn.Module):
+    """A trunk of one picture a row, whose layers go from planes to planes."""
+
+    ordered = True
+    spatial = True
+
+    layers: nn.ModuleList
+    sizes: list[list[int]]
+
+    @property
+    def positions(self) -> int:
+        """Places it gives."""
+        return self.sizes[-1][0] * self.sizes[-1][1]
+
+    def forward(
+        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
+    ) -> Tensor:
+        """Run layers `start` to `stop`; `[B, L, C]` in and out, L and C those of the picture at that layer."""
+        return run_layers(self.layers, self.sizes, embedded, start=start, stop=stop)
+
+
 class SameConv2d(nn.Conv2d):
     """A convolution whose output has `ceil(side / stride)` pixels a side; an odd pixel of padding goes to the end.
 

@@ -50,7 +50,7 @@ class RecurrentTrunk(nn.Module):
         self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
     ) -> Tensor:
         """Run layers `start` to `stop` (None: to the end), `[B, L, D]` in and out."""
-        packing = Packing.dense(*embedded.shape[:2]) if mask is None else Packing.of(mask)
+        packing = Packing.over(embedded, mask)
         hidden = packing.pad(packing.pack(embedded))  # [S, T, D]: a row for each segment
         sequences = pack_padded_sequence(hidden, packing.lengths(), batch_first=True, enforce_sorted=False)
         for layer in self.layers[start:stop]:

@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from underlay.models.dropout import Dropout
 from underlay.models.registries import TRUNKS, check_sizes
-from underlay.models.trunks.planes import SameConv2d, check_picture, run_layers, sizes_of
+from underlay.models.trunks.planes import PlanesTrunk, SameConv2d, check_picture, sizes_of
 
 
 @TRUNKS("residual.v1")
-class ResidualTrunk(nn.Module):
+class ResidualTrunk(PlanesTrunk):
     """A convolution, stages of residual blocks, a last normalisation; each stage but the first halves the sides.
 
     Args:
@@ -29,9 +29,6 @@ class ResidualTrunk(nn.Module):
     >>> trunk(torch.randn(2, 48, 3), None).shape
     torch.Size([2, 12, 16])
     """
-
-    ordered = True
-    spatial = True
 
     def __init__(
         self,
@@ -61,13 +58,6 @@ class ResidualTrunk(nn.Module):
         layers.append(NormedActivation(width, groups))
         self.layers = nn.ModuleList(layers)
         self.sizes = sizes_of(size, [*strides, 1])
-        self.positions = self.sizes[-1][0] * self.sizes[-1][1]
-
-    def forward(
-        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
-    ) -> Tensor:
-        """Run layers `start` to `stop`; `[B, L, C]` in and out, L and C those of the picture at that layer."""
-        return run_layers(self.layers, self.sizes, embedded, start=start, stop=stop)
 
 
 class NormedActivation(nn.Module):

@@ -12,12 +12,11 @@ from torch.nn import functional as F
 
 from underlay.models.dropout import Dropout
 from underlay.models.registries import TRUNKS, check_sizes
-from underlay.models.trunks.inception import ChannelNorm
-from underlay.models.trunks.packing import Packing
+from underlay.models.trunks.channels import ChannelNorm, ChannelTrunk
 
 
 @TRUNKS("residual1d.v1")
-class Residual1dTrunk(nn.Module):
+class Residual1dTrunk(ChannelTrunk):
     """Residual blocks over each segment; the windows of a block go from wide to narrow.
 
     Args:
@@ -32,10 +31,6 @@ class Residual1dTrunk(nn.Module):
     torch.Size([2, 9, 6])
     """
 
-    ordered = True
-    spatial = False
-    positions = 0
-
     def __init__(
         self, *, width: int, depth: int, kernels: list[int], norm_eps: float = 1e-5, dropout: float = 0.1
     ) -> None:
@@ -47,17 +42,6 @@ class Residual1dTrunk(nn.Module):
         self.layers = nn.ModuleList(
             Residual1dBlock(width, kernels=kernels, norm_eps=norm_eps, dropout=dropout) for _ in range(depth)
         )
-
-    def forward(
-        self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
-    ) -> Tensor:
-        """Run blocks `start` to `stop` (None: to the end), `[B, L, D]` in and out."""
-        packing = Packing.dense(*embedded.shape[:2]) if mask is None else Packing.of(mask)
-        hidden = packing.pad(packing.pack(embedded)).transpose(1, 2)  # [S, D, T]: a row for each segment
-        real = packing.real(embedded.device).unsqueeze(1).to(hidden.dtype)  # [S, 1, T]
-        for layer in self.layers[start:stop]:
-            hidden = layer(hidden, real)
-        return packing.unpack(packing.flatten(hidden.transpose(1, 2)))
 
 
 class Residual1dBlock(nn.Module):

@@ -111,7 +111,7 @@ class TransformerTrunk(nn.Module):
             start: First layer to run.
             stop: One past the last.
         """
-        packing = Packing.dense(*embedded.shape[:2]) if mask is None else Packing.of(mask)
+        packing = Packing.over(embedded, mask)
         turn = self._turn(packing, embedded) if self.ordered else None
         count = packing.count
         hidden = F.pad(packing.pack(embedded), (0, 0, 0, -count % SIZE_STEP))  # [N, D], then rows of zeros
