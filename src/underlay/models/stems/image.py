@@ -6,17 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from underlay.models.dropout import Dropout
-from underlay.models.initial import OwnParameters
 from underlay.models.linear import Linear
 from underlay.models.registries import STEMS
+from underlay.models.stems.fixed import FixedStem
 
 LARGEST = 4096
 """Pixels a side; no picture that a trunk here reads is larger."""
 
 
 @STEMS("image.v1")
-class ImageStem(OwnParameters):
+class ImageStem(FixedStem):
     """Each patch projected to D, a class token before them, learned positions, normalisation, dropout.
 
     Bytes become -1 to 1 where neither `mean` nor `std` is given, as in ViT's own training.
@@ -39,6 +38,8 @@ class ImageStem(OwnParameters):
 
     Source: Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021, eq. 1.
     """
+
+    array = "pixels"
 
     def __init__(
         self,
@@ -66,9 +67,7 @@ class ImageStem(OwnParameters):
             raise ValueError(f"mean {mean} and std {std} need 1 or 3 numbers each, and std above 0")
         self.patches = Linear(3 * patch * patch, width)
         self.token = nn.Parameter(torch.empty(width)) if class_token else None
-        self.places = nn.Embedding(positions, width) if positions else None
-        self.norm = nn.LayerNorm(width, eps=norm_eps) if norm_eps is not None else None
-        self.dropout = Dropout(dropout)
+        self.finish_with(positions=positions, norm_eps=norm_eps, dropout=dropout)
 
     def forward(self, arrays: Mapping[str, Tensor]) -> Tensor:
         """Embed `pixels`, uint8 `[B, H, W, 3]`."""
@@ -83,17 +82,4 @@ class ImageStem(OwnParameters):
         )
         if self.token is not None:
             embedded = torch.cat([self.token.expand(embedded.shape[0], 1, -1), embedded], dim=1)
-        if self.places is not None:
-            embedded = embedded + self.places.weight
-        if self.norm is not None:
-            embedded = self.norm(embedded)
-        dropped: Tensor = self.dropout(embedded)
-        return dropped
-
-    def mask(self, arrays: Mapping[str, Tensor]) -> None:
-        """Nothing is padded."""
-        return
-
-    def size(self, arrays: Mapping[str, Tensor]) -> tuple[int, int]:
-        """`(B, L)`."""
-        return arrays["pixels"].shape[0], self.length
+        return self.finished(embedded)

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from underlay.models.dropout import Dropout
 from underlay.models.registries import STEMS
+from underlay.models.stems.fixed import FixedStem
 
 
 @STEMS("logmel.v1")
-class LogMelStem(nn.Module):
+class LogMelStem(FixedStem):
     """Two convolutions along time, of which the second halves it, positions, normalisation, dropout.
 
     Args:
@@ -28,6 +28,8 @@ class LogMelStem(nn.Module):
     torch.Size([2, 20, 6])
     """
 
+    array = "frames"
+
     def __init__(
         self,
         *,
@@ -41,12 +43,10 @@ class LogMelStem(nn.Module):
         super().__init__()
         if frames < 2 or frames % 2 or positions not in (0, frames // 2):
             raise ValueError(f"{frames} frames must be an even number, and {positions} positions half of it or none")
-        self.mels, self.frames, self.width = mels, frames, width
+        self.mels, self.frames, self.width, self.length = mels, frames, width, frames // 2
         self.entry = nn.Conv1d(mels, width, 3, padding=1)
         self.halving = nn.Conv1d(width, width, 3, stride=2, padding=1)
-        self.places = nn.Embedding(positions, width) if positions else None
-        self.norm = nn.LayerNorm(width, eps=norm_eps) if norm_eps is not None else None
-        self.dropout = Dropout(dropout)
+        self.finish_with(positions=positions, norm_eps=norm_eps, dropout=dropout)
 
     def forward(self, arrays: Mapping[str, Tensor]) -> Tensor:
         """`frames` `[B, T, M]` to `[B, T / 2, D]`."""
@@ -54,17 +54,4 @@ class LogMelStem(nn.Module):
         if tuple(frames.shape[1:]) != (self.frames, self.mels):
             raise ValueError(f"frames are {list(frames.shape[1:])}; this stem reads {[self.frames, self.mels]}")
         embedded = F.gelu(self.halving(F.gelu(self.entry(frames.transpose(1, 2))))).transpose(1, 2)
-        if self.places is not None:
-            embedded = embedded + self.places.weight
-        if self.norm is not None:
-            embedded = self.norm(embedded)
-        dropped: Tensor = self.dropout(embedded)
-        return dropped
-
-    def mask(self, arrays: Mapping[str, Tensor]) -> None:
-        """Nothing is padded: silence is heard."""
-        return
-
-    def size(self, arrays: Mapping[str, Tensor]) -> tuple[int, int]:
-        """`(B, T / 2)`."""
-        return len(arrays["frames"]), self.frames // 2
+        return self.finished(embedded)

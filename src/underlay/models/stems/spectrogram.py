@@ -5,16 +5,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from underlay.models.dropout import Dropout
-from underlay.models.initial import OwnParameters
 from underlay.models.registries import STEMS
+from underlay.models.stems.fixed import FixedStem
 
 LARGEST = 1 << 16
 """Frames; ten minutes of hundredths of a second."""
 
 
 @STEMS("spectrogram.v1")
-class SpectrogramStem(OwnParameters):
+class SpectrogramStem(FixedStem):
     """Square patches of a spectrogram of fixed size, learned vectors before them, learned positions, dropout.
 
     Patches come mel by mel, low ones first, each along time. Nothing is padded: what a recording lacks is silence.
@@ -37,6 +36,8 @@ class SpectrogramStem(OwnParameters):
     >>> stem({"frames": torch.zeros(2, 30, 16)}).shape
     torch.Size([2, 45, 5])
     """
+
+    array = "frames"
 
     def __init__(
         self,
@@ -61,9 +62,7 @@ class SpectrogramStem(OwnParameters):
         self.mels, self.frames, self.width = mels, frames, width
         self.patches = nn.Conv2d(1, width, patch, stride=(mel_stride, time_stride))
         self.tokens = nn.Parameter(torch.empty(tokens, width)) if tokens else None
-        self.places = nn.Embedding(positions, width) if positions else None
-        self.norm = nn.LayerNorm(width, eps=norm_eps) if norm_eps is not None else None
-        self.dropout = Dropout(dropout)
+        self.finish_with(positions=positions, norm_eps=norm_eps, dropout=dropout)
 
     def forward(self, arrays: Mapping[str, Tensor]) -> Tensor:
         """`frames` `[B, T, M]` to `[B, L, D]`."""
@@ -72,18 +71,5 @@ class SpectrogramStem(OwnParameters):
             raise ValueError(f"frames are {list(frames.shape[1:])}; this stem reads {[self.frames, self.mels]}")
         embedded = self.patches(frames.transpose(1, 2).unsqueeze(1)).flatten(2).transpose(1, 2)
         if self.tokens is not None:
-            embedded = torch.cat([self.tokens.expand(len(embedded), -1, -1), embedded], dim=1)
-        if self.places is not None:
-            embedded = embedded + self.places.weight
-        if self.norm is not None:
-            embedded = self.norm(embedded)
-        dropped: Tensor = self.dropout(embedded)
-        return dropped
-
-    def mask(self, arrays: Mapping[str, Tensor]) -> None:
-        """Nothing is padded."""
-        return
-
-    def size(self, arrays: Mapping[str, Tensor]) -> tuple[int, int]:
-        """`(B, L)`."""
-        return len(arrays["frames"]), self.length
+            embedded = torch.cat([self.tokens.expand(embedded.shape[0], -1, -1), embedded], dim=1)
+        return self.finished(embedded)

@@ -96,7 +96,7 @@ class WaveformStem(nn.Module):
 
     def size(self, arrays: Mapping[str, Tensor]) -> tuple[int, int]:
         """`(B, L)`."""
-        return len(arrays["count"]), int(self._positions(arrays["count"]).max())
+        return arrays["count"].shape[0], int(self._positions(arrays["count"]).max())
 
     def _positions(self, count: Tensor) -> Tensor:
         for kernel, stride in zip(self.kernels, self.strides, strict=True):
