@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from underlay.serve.redaction.identity import documents
 from underlay.serve.redaction.matching import matching
@@ -26,28 +25,8 @@ OVERLAP = 1 << 14
 PLACEHOLDER = compiled(r"\[[A-Z][A-Z_]{1,11}_[0-9a-f]{1,16}\]")
 
 
-@dataclass(frozen=True)
-class Span:
-    """A part of the original text that goes.
-
-    Args:
-        kind: What it is, as the placeholder says it.
-        rule: What found it.
-        start: First character in the original.
-        end: After the last.
-        certainty: 0 to 1.
-        value: What makes two of them the same; never shown.
-    """
-
-    kind: str
-    rule: str
-    start: int
-    end: int
-    certainty: float
-    value: str
-
-    def __repr__(self) -> str:
-        return f"Span({self.kind}, {self.rule}, {self.start}:{self.end}, {self.certainty:.2f})"
+class Span(Found):
+    """A part of the original text that goes: `start` and `end` are places in the text as it was written."""
 
 
 def find(text: str, policy: Policy, *, context: str = "", deadline: float = float("inf")) -> list[Span]:

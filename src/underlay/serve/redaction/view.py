@@ -31,7 +31,7 @@ class Found:
         start: First character.
         end: After the last.
         certainty: 0 to 1.
-        value: What makes two of them the same: digits without separators, an address in lower case.
+        value: What makes two of them the same: digits without separators, an address in lower case; never shown.
     """
 
     kind: str
@@ -40,6 +40,9 @@ class Found:
     end: int
     certainty: float
     value: str
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.kind}, {self.rule}, {self.start}:{self.end}, {self.certainty:.2f})"
 
 
 @dataclass(frozen=True)
