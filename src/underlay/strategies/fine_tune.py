@@ -80,9 +80,8 @@ def fine_tune(
     say, run, clock = Say(listener if ranks.main else None), RunFolder.at(out), Clock()
     if resume and run.finished:
         say.note(f"{run.out} is finished; nothing to do")
-        return FineTuned(
-            open_bundle(run.out), read_report(run), Recipe.check(open_bundle(run.out).provenance["recipe"])
-        )
+        finished = open_bundle(run.out)
+        return FineTuned(finished, read_report(run), Recipe.check(finished.provenance["recipe"]))
     if ranks.main:
         run.open(resume=resume, force=force)
     ranks.wait()

@@ -45,6 +45,7 @@ class Followed:
         sources: Which row of the data each history was cut from.
         problems: Rows of the data that cannot be read, and why.
         short: Rows of the data that have too few events to be asked anything.
+        reader: What read the events, fitted on those that teach.
     """
 
     table: Table
@@ -55,6 +56,7 @@ class Followed:
     sources: np.ndarray
     problems: Mapping[int, RowProblem]
     short: int
+    reader: FollowedModality
 
     @property
     def cold(self) -> float:
@@ -152,6 +154,7 @@ def leave_last_out(
         sources,
         problems,
         short,
+        fitted,
     )
 
 

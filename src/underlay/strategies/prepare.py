@@ -29,7 +29,7 @@ from underlay.modalities import MODALITIES
 from underlay.objectives import balanced_weights
 from underlay.strategies.assembly import Assembly, require_units
 from underlay.strategies.listening import Say
-from underlay.strategies.next_item import PIECE, UNASKED, ask_last, leave_last_out, reader_of, target_name
+from underlay.strategies.next_item import PIECE, UNASKED, ask_last, leave_last_out, target_name
 from underlay.strategies.pairs import options_of, pair_of, shared_lengths
 from underlay.strategies.prepared import Prepared
 from underlay.strategies.recipe import Recipe
@@ -126,13 +126,13 @@ def _read_followed(
     table: Table, column: str, modality: str, recipe: Recipe, *, test: Any, cache: Path, say: Say
 ) -> Prepared:
     """A data set that asks what happens next in `column`."""
-    wanted, options = recipe.data.split, recipe.model.read.get(modality, {})
+    wanted = recipe.data.split
     length = recipe.model.max_length
     found = leave_last_out(
         table,
         column,
         modality,
-        options=options,
+        options=recipe.model.read.get(modality, {}),
         validation=wanted.validation > 0,
         test=test is None and wanted.test > 0,
         piece=PIECE if length == "auto" else length,
@@ -144,10 +144,7 @@ def _read_followed(
     target = found.target
     if test is not None:
         whole = _opened(test, recipe, (), cache)
-        reader = reader_of(modality, options).fit(
-            column_values(found.table, column, found.splits.train), stream(0, "test")
-        )
-        test_table, asked = ask_last(whole, column, reader, target)
+        test_table, asked = ask_last(whole, column, found.reader, target)
         values = ragged([np.zeros(0, np.int64)] * len(test_table))
     splits = found.splits
     if test_table is not None:
