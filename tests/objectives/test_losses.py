@@ -32,7 +32,8 @@ TARGETS = {
     "next-item": Target("label", "next-item", LABELS),
 }
 POSITIONS = 4
-CASES = [(name, task) for name in LOSSES for task in LOSSES[name].tasks]
+CASES = [(name, task) for name in LOSSES if not LOSSES[name].taught for task in LOSSES[name].tasks]
+"""Terms that read a teacher and no labels: see test_distil.py."""
 
 
 def cost(term: LossTerm, logits: Tensor, truth: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -49,7 +49,7 @@ def test_every_task_has_a_default_loss_that_reads_it(task):
 @pytest.mark.parametrize("name", list(LOSSES))
 def test_every_loss_has_defaults_a_target_and_only_keyword_options_after_its_first(name):
     parameters = list(inspect.signature(LOSSES[name].build).parameters.values())
-    assert "target" in {parameter.name for parameter in parameters}
+    assert ("target" in {parameter.name for parameter in parameters}) == bool(LOSSES[name].tasks)
     assert all(parameter.default is not inspect.Parameter.empty for parameter in parameters)
     assert all(parameter.kind is inspect.Parameter.KEYWORD_ONLY for parameter in parameters[1:])
     assert LOSSES[name].build.__doc__

@@ -2,6 +2,9 @@
 
 from underlay.objectives.binary_cross_entropy import binary_cross_entropy as binary_cross_entropy
 from underlay.objectives.cross_entropy import cross_entropy as cross_entropy
+from underlay.objectives.distil_hidden import distil_hidden as distil_hidden
+from underlay.objectives.distil_logits import distil_logits as distil_logits
+from underlay.objectives.distil_relations import distil_relations as distil_relations
 from underlay.objectives.focal import focal as focal
 from underlay.objectives.recipe import LOSSES as LOSSES
 from underlay.objectives.recipe import LossEntry as LossEntry
@@ -13,6 +16,10 @@ from underlay.objectives.schedule import SCHEDULES as SCHEDULES
 from underlay.objectives.schedule import constant as constant
 from underlay.objectives.schedule import linear as linear
 from underlay.objectives.squared_error import squared_error as squared_error
+from underlay.objectives.teacher import FEATURES as FEATURES
+from underlay.objectives.teacher import HIDDEN as HIDDEN
+from underlay.objectives.teacher import PROJECTION as PROJECTION
+from underlay.objectives.teacher import logits_column as logits_column
 from underlay.objectives.term import Learner as Learner
 from underlay.objectives.term import LossTerm as LossTerm
 from underlay.objectives.term import Objective as Objective

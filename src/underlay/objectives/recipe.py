@@ -9,6 +9,9 @@ from underlay.core.schema import Task
 from underlay.objectives.arguments import is_number
 from underlay.objectives.binary_cross_entropy import binary_cross_entropy
 from underlay.objectives.cross_entropy import cross_entropy
+from underlay.objectives.distil_hidden import distil_hidden
+from underlay.objectives.distil_logits import distil_logits
+from underlay.objectives.distil_relations import distil_relations
 from underlay.objectives.focal import focal
 from underlay.objectives.schedule import SCHEDULES
 from underlay.objectives.squared_error import squared_error
@@ -19,12 +22,14 @@ class LossEntry(NamedTuple):
     """A loss a recipe may name.
 
     Args:
-        build: Makes the term; its parameters are the recipe's keys.
-        tasks: The tasks whose targets it reads.
+        build: Makes the term; its parameters are the recipe's keys. One that takes a `task` is told the target's.
+        tasks: The tasks whose targets it reads; none of a term that reads vectors and no target.
+        taught: Whether it reads what a teacher said, and not the labels.
     """
 
     build: Callable[..., LossTerm]
     tasks: tuple[Task, ...]
+    taught: bool = False
 
 
 LOSSES: Registry[LossEntry] = Registry("loss")
@@ -37,6 +42,9 @@ LOSSES("cross_entropy.v1")(LossEntry(cross_entropy, ONE_OF_SEVERAL))
 LOSSES("focal.v1")(LossEntry(focal, ONE_OF_SEVERAL))
 LOSSES("binary_cross_entropy.v1")(LossEntry(binary_cross_entropy, ("multilabel",)))
 LOSSES("squared_error.v1")(LossEntry(squared_error, ("regression",)))
+LOSSES("distil_logits.v1")(LossEntry(distil_logits, ("binary", "multiclass", "multilabel", "regression"), taught=True))
+LOSSES("distil_hidden.v1")(LossEntry(distil_hidden, (), taught=True))
+LOSSES("distil_relations.v1")(LossEntry(distil_relations, (), taught=True))
 
 _DEFAULT: Mapping[Task, str] = {
     "binary": "cross_entropy",
@@ -124,8 +132,11 @@ def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
 
 
 def _term(entry: dict[str, Any], targets: Sequence[Target], class_weights: Mapping[str, Sequence[float]]) -> LossTerm:
-    target = _target(entry.pop("target", None), targets)
     name = entry.pop("name", "auto")
+    if name != "auto" and not LOSSES[str(name)].tasks:
+        _check_keys(str(name), LOSSES[str(name)].build, entry)
+        return LOSSES[str(name)].build(**entry)
+    target = _target(entry.pop("target", None), targets)
     name = _DEFAULT[target.task] if name == "auto" else name
     loss = LOSSES[str(name)]
     if target.task not in loss.tasks:
@@ -135,7 +146,8 @@ def _term(entry: dict[str, Any], targets: Sequence[Target], class_weights: Mappi
     for key in _PER_LABEL:
         if key in entry:
             entry[key] = _per_label(key, entry[key], target, class_weights)
-    return loss.build(**entry, target=target.name)
+    told = {"task": target.task} if "task" in inspect.signature(loss.build).parameters else {}
+    return loss.build(**entry, **told, target=target.name)
 
 
 def _target(name: str | None, targets: Sequence[Target]) -> Target:
@@ -152,10 +164,9 @@ def _target(name: str | None, targets: Sequence[Target]) -> Target:
 def _check_keys(name: str, build: Callable[..., Any], entry: Mapping[str, Any]) -> None:
     """Name every key the builder does not know, and every one it misses."""
     parameters = inspect.signature(build).parameters
+    known = [key for key in parameters if key not in ("target", "task")]
     problems = [
-        f"{name} has no argument {key!r} — {nearest(key, [p for p in parameters if p != 'target'] + ['weight'])}"
-        for key in entry
-        if key not in parameters
+        f"{name} has no argument {key!r} — {nearest(key, [*known, 'weight'])}" for key in entry if key not in known
     ]
     problems += [
         f"{name} needs {parameter.name!r}"
