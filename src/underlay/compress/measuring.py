@@ -58,7 +58,19 @@ def measure(
         rows: Raw values.
         seconds: About as long, for each backend.
     """
-    asked = {name: replace(bundle, backend=backend) for name, backend in backends.items()}
+    return measure_bundles(
+        {name: replace(bundle, backend=backend) for name, backend in backends.items()}, rows, seconds=seconds
+    )
+
+
+def measure_bundles(asked: Mapping[str, Bundle], rows: Sequence[Mapping[str, Any]], *, seconds: float) -> list[Speed]:
+    """Time each bundle in turns, as `measure` does.
+
+    Args:
+        asked: By name; all read the same columns.
+        rows: Raw values.
+        seconds: About as long, for each.
+    """
     few = _columns(rows, FEW)
     slowest = max(_timed(one, few) for one in asked.values() for _ in range(2))
     many = _columns(rows, int(np.clip(FEW * seconds / 4 / slowest, FEW, MANY)))

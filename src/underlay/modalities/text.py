@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from underlay.modalities.text_options import TextOptions
 from underlay.modalities.text_segments import segments
 from underlay.modalities.text_sketch import sketch_texts
 from underlay.modalities.text_tokenizer import Subwords
+from underlay.modalities.text_vocabulary import trim
 
 LONG_PROBES = 0.03
 """Share of probes that are longer than a segment, so that the cut is replayed too."""
@@ -118,6 +120,21 @@ class Text:
         if not len(framed[0]):  # the neutral text of a tokenizer that frames nothing
             return [np.array([self.subwords.unknown if special is None else special], dtype=np.int64)]
         return framed
+
+    def trimmed(self, values: Iterable[Any], words: Iterable[str] = ()) -> tuple["Text", np.ndarray]:
+        """Itself with the entries that these texts and words take, and their old ids, int64 `[V]`, ascending.
+
+        Raises:
+            UsageError: `vocabulary`: the tokenizer cannot be trimmed.
+        """
+        known = (f"{word} {word}" for word in words)  # first of a text, and behind a space
+        texts = (text for value in chain(values, known) if (text := self._text_or_none(value)))
+        file, kept = trim(self.subwords.file, self.subwords.used(texts))
+        return replace(self, tokenizer=Subwords(file)), kept
+
+    def pieces(self, words: Sequence[str]) -> np.ndarray:
+        """How many entries each word takes within a text, int64 `[N]`."""
+        return np.array([len(ids) for ids in self.subwords.ids([f" {word}" for word in words])], dtype=np.int64)
 
     def _arrange(self, ids: np.ndarray) -> Encoded:
         framed = self.framed(ids)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from underlay.core import BundleRefused
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MOST_ENTRIES = 4 << 20
+CHUNK = 4_096
+"""Texts read at a time: enough for every core."""
 _PADDING_NAMES = ("[PAD]", "<pad>", "<|pad|>")
 
 
@@ -42,6 +45,14 @@ class Subwords:
             )
             for encoding in found
         ]
+
+    def used(self, texts: Iterable[str]) -> set[int]:
+        """The ids that these normalised texts take."""
+        found: set[int] = set()
+        left = iter(texts)
+        while chunk := list(islice(left, CHUNK)):
+            found.update(np.unique(np.concatenate(self.ids(chunk))).tolist())
+        return found
 
     def _ordinary(self, ids: np.ndarray) -> np.ndarray:
         forbidden = self._forbidden[ids]

@@ -86,6 +86,15 @@ class Words:
             "count": np.array([sentence.size], dtype=np.int64),
         }
 
+    def trimmed(self, values: Iterable[Any], words: Iterable[str] = ()) -> tuple["Words", np.ndarray]:
+        """As of the texts with spaces between the words."""
+        text, kept = self.text.trimmed((self._joined_or_none(value) for value in values), words)
+        return replace(self, text=text), kept
+
+    def pieces(self, words: Sequence[str]) -> np.ndarray:
+        """How many entries each word takes, int64 `[N]`."""
+        return self.text.pieces(words)
+
     def collate(self, encoded: Sequence[Encoded]) -> Mapping[str, np.ndarray]:
         """`ids` and `mask` `[B, L]`, as of texts."""
         return self.text.collate(encoded)

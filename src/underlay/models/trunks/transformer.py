@@ -38,8 +38,9 @@ class TransformerTrunk(nn.Module):
     Args:
         width: D.
         depth: Layers.
-        heads: Attention heads; divides `width`.
-        inner: Width inside the feed-forward part.
+        heads: Attention heads, of all layers or of each; divides `width` unless `head_width` is given.
+        inner: Width inside the feed-forward part, of all layers or of each.
+        head_width: Of one head; None: `width` / `heads`. With it a layer may have fewer heads than fill `width`.
         norm: `post` (BERT) or `pre` (GPT-2, most later ones).
         activation: `gelu`, `gelu_tanh`, `relu` or `silu`.
         gated: Multiply the activated half with a linear half (GEGLU with `gelu`).
@@ -64,8 +65,9 @@ class TransformerTrunk(nn.Module):
         *,
         width: int,
         depth: int,
-        heads: int,
-        inner: int,
+        heads: int | list[int],
+        inner: int | list[int],
+        head_width: int | None = None,
         norm: str = "post",
         activation: str = "gelu",
         gated: bool = False,
@@ -79,24 +81,24 @@ class TransformerTrunk(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(width=width, depth=depth)
-        if width % heads or norm not in ("pre", "post") or activation not in ACTIVATIONS:
+        heads_of, inner_of = _each("heads", heads, depth), _each("inner", inner, depth)
+        if norm not in ("pre", "post") or activation not in ACTIVATIONS:
             raise ValueError(
-                f"width {width} / heads {heads} must be whole, norm {norm!r} 'pre' or 'post', "
-                f"activation {activation!r} one of {sorted(ACTIVATIONS)}"
+                f"norm {norm!r} must be 'pre' or 'post', activation {activation!r} one of {sorted(ACTIVATIONS)}"
             )
         self.width = self.channels = width
-        self.heads = heads
+        self.size = _head_width(width, heads, head_width)
         self.ordered = rotary
         self.rotary_base = rotary_base
         self.layers = nn.ModuleList(
             Layer(
-                attention=Attention(width, heads=heads, causal=causal, dropout=attention_dropout),
-                feed_forward=FeedForward(width, inner=inner, activation=activation, gated=gated),
+                attention=Attention(width, heads=count, size=self.size, causal=causal, dropout=attention_dropout),
+                feed_forward=FeedForward(width, inner=units, activation=activation, gated=gated),
                 pre=norm == "pre",
                 norm_eps=norm_eps,
                 dropout=dropout,
             )
-            for _ in range(depth)
+            for count, units in zip(heads_of, inner_of, strict=True)
         )
         self.final_norm = nn.LayerNorm(width, eps=norm_eps) if final_norm else None
 
@@ -123,8 +125,7 @@ class TransformerTrunk(nn.Module):
 
     def _turn(self, packing: Packing, embedded: Tensor) -> Tensor:
         """Cosine and sine of each position's angles, `[2, N, 1, head / 2]`."""
-        size = self.width // self.heads
-        rates = self.rotary_base ** -(torch.arange(0, size, 2, device=embedded.device) / size)
+        rates = self.rotary_base ** -(torch.arange(0, self.size, 2, device=embedded.device) / self.size)
         angles = packing.positions(embedded.device)[:, None, None] * rates
         return torch.stack((angles.cos(), angles.sin())).to(embedded.dtype)
 
@@ -158,14 +159,14 @@ class Layer(nn.Module):
 class Attention(nn.Module):
     """Every position looks at the positions of its sequence."""
 
-    def __init__(self, width: int, *, heads: int, causal: bool, dropout: float) -> None:
+    def __init__(self, width: int, *, heads: int, causal: bool, dropout: float, size: int | None = None) -> None:
         super().__init__()
         self.heads = heads
-        self.size = width // heads
+        self.size = width // heads if size is None else size
         self.causal = causal
         self.dropout = dropout
-        self.qkv = Linear(width, 3 * width)  # one product instead of three
-        self.out = Linear(width, width)
+        self.qkv = Linear(width, 3 * heads * self.size)  # one product instead of three
+        self.out = Linear(heads * self.size, width)
 
     def forward(self, hidden: Tensor, packing: Packing, turn: Tensor | None) -> Tensor:
         """`[N, D]` -> `[N, D]`."""
@@ -177,8 +178,8 @@ class Attention(nn.Module):
             self._attend(block.unflatten(0, (-1, length)))
             for block, (length, _) in zip(blocks, packing.groups, strict=True)
         ]
-        spare = hidden.shape[0] - packing.count
-        attended: Tensor = self.out(torch.cat([*seen, hidden.new_zeros(spare, hidden.shape[1]).to(seen[0].dtype)]))
+        spare = seen[0].new_zeros(hidden.shape[0] - packing.count, self.heads * self.size)
+        attended: Tensor = self.out(torch.cat([*seen, spare]))
         return attended
 
     def _attend(self, block: Tensor) -> Tensor:
@@ -208,6 +209,23 @@ class FeedForward(nn.Module):
             return down
         plain: Tensor = self.down(self.activation(inner))
         return plain
+
+
+def _each(name: str, count: int | list[int], depth: int) -> list[int]:
+    """The number of each layer, from one for all or a list."""
+    counts = [count] * depth if isinstance(count, int) else count
+    if len(counts) != depth or any(one < 1 for one in counts):
+        raise ValueError(f"{name} is {count!r}; it must be a number from 1 on, or one for each of {depth} layers")
+    return counts
+
+
+def _head_width(width: int, heads: int | list[int], given: int | None) -> int:
+    """The width of a head, given or from how many fill the trunk's."""
+    if given is not None and given >= 1:
+        return given
+    if given is not None or not isinstance(heads, int) or width % heads:
+        raise ValueError(f"width {width} / heads {heads} must be whole, or head_width (found {given}) from 1 on")
+    return width // heads
 
 
 def rotate(vectors: Tensor, turn: Tensor) -> Tensor:
