@@ -214,6 +214,10 @@ def events() -> Example:
     )
 
 
+def events_with_a_cloze() -> Example:
+    return replace(events(), options={"cloze": True})
+
+
 def events_in_time() -> Example:
     rng = np.random.default_rng(0)
     names = ["open", "read", "buy", "close"]
@@ -259,6 +263,7 @@ EXAMPLES: Mapping[str, Callable[[], Example]] = {
     "series.v1": series,
     "series.v1 kernels": series_of_kernels,
     "events.v1": events,
+    "events.v1 with a cloze": events_with_a_cloze,
     "events.v1 in time": events_in_time,
     "steps.v1": steps,
 }

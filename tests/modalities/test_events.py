@@ -148,6 +148,24 @@ def test_the_newest_events_are_kept_and_positions_say_which_they_are():
     assert first["events"].tolist() == [0, 1, 2]
 
 
+def test_with_a_cloze_a_hidden_event_stands_at_the_end_and_each_position_answers_for_itself():
+    events = fitted([list("abcdefgh")], cloze=True)
+    encoded = events.encode(list("abc"))
+    assert encoded["items"].tolist() == [FIRST, FIRST + 1, FIRST + 2, MASK]
+    assert events.units(encoded).tolist() == [-1, 0, 1, 2], "what follows event 2 stands at the hidden one"
+    assert events.count(encoded) == 3
+    assert events.hidden == {"items": MASK, "gaps": 0, "attributes": 0}
+    assert fitted().hidden is None
+    short = fitted([list("abcdefgh")], cloze=True, max_length=3).encode(list("abcdefgh"))
+    assert short["items"].tolist() == [FIRST + 6, FIRST + 7, MASK]
+    assert short["events"].tolist() == [5, 6, 7]
+    assert fitted([list("abcdefgh")], cloze=True).max_length == 16, "eight events and the hidden one, in eights"
+    in_time = fitted([told("abc", price=2.0)] * 3, cloze=True).encode(told("abc", price=2.0))
+    assert in_time["gaps"][-1] == 0
+    assert not in_time["attributes"][-1].any()
+    assert fitted(cloze=True).encode([])["items"].tolist() == [NOTHING]
+
+
 def test_windows_hold_every_event_once_and_the_last_one_is_full():
     events = fitted([list("abcdefgh")], max_length=3, long="windows")
     encoded = events.encode(list("abcdefgh"))
@@ -298,6 +316,7 @@ def test_a_sketch_counts_lengths_and_unknown_items():
         ({"times": "maybe"}, "times"),
         ({"repeats": 1}, "repeats"),
         ({"empty": "drop"}, "empty"),
+        ({"cloze": "yes"}, "cloze"),
         ({"augment": {"crop": 1.0}}, "augment.crop"),
         ({"augment": {"mask": "much"}}, "augment.mask"),
         ({"augment": {"shuffle": 0.1}}, "shuffle"),

@@ -9,7 +9,7 @@ from tests.strategies.conftest import tiny
 
 from underlay.core import RecipeError
 from underlay.data import open_table
-from underlay.strategies import fine_tune
+from underlay.strategies import Recipe, fine_tune
 
 QUICK = ("data.suspects=false", "train.early_stopping=0")
 PICTURES = (
@@ -81,6 +81,18 @@ def test_where_nothing_learns_below_the_heads_nothing_is_mixed(tmp_path):
     recipe = tiny("model.trunk=minirocket", "model.options={}", "train.mixup=0.2", *QUICK)
     with pytest.raises(RecipeError, match="minirocket has nothing to learn"):
         fine_tune("sample:italy-power", recipe=recipe, out=tmp_path / "b")
+
+
+LOG = "data.events={id: customer, time: time, item: item}"
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "task"), [("sample:orders", (), "tagging"), ("sample:shopping", (LOG,), "next-item")]
+)
+def test_rows_with_a_label_at_every_position_are_not_mixed(source, more, task, tmp_path):
+    recipe = Recipe.load(overrides=["train.mixup=0.2", *QUICK, *more])
+    with pytest.raises(RecipeError, match=rf"train.mixup makes one row of two.*\({task}\) belong to positions"):
+        fine_tune(source, recipe=recipe, out=tmp_path / "b")
 
 
 @pytest.mark.parametrize("setting", ["train.mixup=-1", "train.cutmix=1000"])

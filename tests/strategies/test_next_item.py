@@ -180,7 +180,9 @@ def test_other_rows_are_measured_by_their_last_event(cycle):
 @pytest.mark.parametrize(
     ("overrides", "error", "said"),
     [
-        (["model.trunk=transformer"], UsageError, "reads the future"),
+        (["model.trunk=transformer"], UsageError, "reads the future.*answer"),
+        (["model.trunk=bert4rec", "model.read={events: {cloze: false}}"], UsageError, "reads the future"),
+        (["model.trunk=bert4rec", "model.read={events: {cloze: 1}}"], RecipeError, "events.cloze is 1"),
         (["data.target=label"], RecipeError, "drop the target 'label'"),
         (["data.columns={item: events, other: events}"], RecipeError, "one column of events"),
         (["data.columns={item: text}"], RecipeError, "one column of events"),
@@ -199,3 +201,35 @@ def test_a_tied_head_needs_something_to_be_tied_to(tmp_path):
     rows = {"item": [["a", "b"], ["c"]] * 12, "label": ["x", "y"] * 12}
     with pytest.raises(RecipeError, match="no next item"):
         fine_tune(rows, recipe=recipe, out=tmp_path / "bundle")
+
+
+BOTH_WAYS = (*QUICK[1:], "model.trunk=bert4rec", "train.repeat=60", "data.columns={item: events}")
+
+
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory):
+    """The cycle again, read both ways, stopped after some steps and resumed beside an uninterrupted run."""
+    rng = np.random.default_rng(0)
+    rows = [[f"g{(start + at) % 10}" for at in range(int(rng.integers(5, 9)))] for start in rng.integers(0, 10, 40)]
+    folder, recipe = tmp_path_factory.mktemp("ring"), Recipe.load(overrides=BOTH_WAYS)
+
+    def stop(event):
+        if event.kind == "progress" and event.data.get("step") == 20:
+            raise KeyboardInterrupt
+
+    whole = fine_tune({"item": rows}, recipe=recipe, out=folder / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune({"item": rows}, recipe=recipe, out=folder / "cut", listener=stop)
+    return whole, fine_tune({"item": rows}, recipe=recipe, out=folder / "cut", resume=True)
+
+
+def test_a_trunk_that_reads_both_ways_learns_from_hidden_events(ring):
+    whole, _ = ring
+    assert whole.bundle.metrics["next item"]["mrr"]["value"] > 0.8
+    best = [row[0] for row in open_bundle(whole.bundle.path).predict([["g3", "g4"], "g8", ["g1", "g2", "g3"]])]
+    assert best == ["g5", "g9", "g4"]
+
+
+def test_and_its_resumed_run_hides_the_same(ring):
+    whole, cut = (one.bundle.path / "model.safetensors" for one in ring)
+    assert whole.read_bytes() == cut.read_bytes()

@@ -179,6 +179,15 @@ class FollowedModality(DenseModality, Protocol):
         """The id of the first item; the others follow."""
         ...
 
+    @property
+    def hidden(self) -> Mapping[str, int] | None:
+        """By array, what stands at a position whose unit is hidden; None where each position answers for the next unit.
+
+        Where it is given, a hidden unit stands behind the last, every position answers for its own unit, and a trunk
+        may read both ways: training has to hide what it asks for.
+        """
+        ...
+
     def unfolded(self, value: Any) -> list[Any]:
         """The units of a raw value, JSON data: a list of some of them is a value again.
 

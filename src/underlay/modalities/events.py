@@ -89,8 +89,9 @@ class Events:
     def encode(self, value: Any) -> Encoded:
         """The arrays of one row.
 
-        Gives `items` int64 `[L]`; the number of its segment at each position, `mask` `[L]`; which event of the row
-        stands there, `events` `[L]`, -1 for none; the `count` of all its events `[1]`; and, where they are read, codes
+        Gives `items` int64 `[L]`; the number of its segment at each position, `mask` `[L]`; the event of the row that a
+        position answers for, `events` `[L]`, -1 for none: the one there, or with `cloze` the one before, since what
+        follows that one stands there; the `count` of all its events `[1]`; and, where they are read, codes
         of the time since the event before, `gaps` `[L]`, and of `attributes` `[L, A]`.
 
         Raises:
@@ -99,13 +100,15 @@ class Events:
         events = self._events(value)
         if not events:
             return self._arrange((), np.full(1, -1), np.ones(1, np.int64), 0)
-        places, mask = self._kept(len(events))
-        return self._arrange(events, places, mask, len(events))
+        shown = (*events, Happening(None)) if self.options.cloze else events
+        places, mask = self._kept(len(shown))
+        return self._arrange(shown, places, mask, len(events))
 
     def _arrange(self, events: Sequence[Happening], places: np.ndarray, mask: np.ndarray, count: int) -> Encoded:
         kept = [events[place] for place in places.tolist()] if count else []
         ids = np.array([self._id(event) for event in kept], dtype=np.int64) if count else np.array([NOTHING])
-        found = {"items": ids, "mask": mask, "events": places.astype(np.int64), "count": np.array([count])}
+        answered = (places - 1 if self.options.cloze and count else places).astype(np.int64)
+        found = {"items": ids, "mask": mask, "events": answered, "count": np.array([count])}
         if self._learned("times"):
             gaps = gap_codes(events)
             found["gaps"] = gaps[places] if count else np.zeros(1, np.int64)
@@ -146,7 +149,7 @@ class Events:
         return len(encoded["items"])
 
     def units(self, encoded: Encoded) -> np.ndarray:
-        """Which event stands at each position, int64 `[L]`; -1 where none does."""
+        """Which event each position answers for, int64 `[L]`; -1 where it answers for none."""
         return encoded["events"]
 
     def count(self, encoded: Encoded) -> int:
@@ -157,6 +160,11 @@ class Events:
     def first(self) -> int:
         """The id of the first item."""
         return FIRST
+
+    @property
+    def hidden(self) -> Mapping[str, int] | None:
+        """What stands in the arrays where an event is hidden; None where the answer is not read there."""
+        return {"items": MASK, "gaps": 0, "attributes": 0} if self.options.cloze else None
 
     def unfolded(self, value: Any) -> list[Any]:
         """The events as a list, JSON data.

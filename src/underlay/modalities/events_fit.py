@@ -84,7 +84,7 @@ def fit_events(rows: Iterable[Sequence[Happening]], *, limit: int | None, option
         )  # fmt: skip
     items = _vocabulary(survey, options)
     lengths = np.array([length for length in survey.lengths if length])
-    max_length, why = choose_length(lengths, asked=options.max_length, limit=limit)
+    max_length, why = choose_length(lengths + options.cloze, asked=options.max_length, limit=limit)
     total = sum(survey.events.values())
     times = survey.timed > TIMED * survey.rows if options.times == "auto" else options.times
     repeats = survey.repeated > REPEATING * total if options.repeats == "auto" else options.repeats

@@ -42,6 +42,8 @@ class EventsOptions:
         attributes: Whether attributes are read; `auto`: where most events have them.
         repeats: Whether what happened before may be what happens next; `auto`: where the training rows show it.
         empty: Whether a row without any event can be read; `refuse` sets it aside.
+        cloze: Whether a hidden event stands behind the last one, where what happens next is read: for trunks that read
+            both ways. Each position answers for its own event then, and for the next one otherwise.
         augment: How far the augmentation goes.
 
     >>> EventsOptions.read({"min_count": 5}).min_count
@@ -57,6 +59,7 @@ class EventsOptions:
     attributes: bool | Literal["auto"] = "auto"
     repeats: bool | Literal["auto"] = "auto"
     empty: str = "read"
+    cloze: bool = False
     augment: EventsAugmentation = field(default_factory=EventsAugmentation)
 
     @classmethod
@@ -101,6 +104,8 @@ class EventsOptions:
             for name, value in switches.items()
             if not (isinstance(value, bool) or value == "auto")
         ]
+        if not isinstance(self.cloze, bool):
+            found.append(f"events.cloze is {self.cloze!r}; it must be true or false")
         for name, rate in vars(self.augment).items():
             if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
                 found.append(f"events.augment.{name} is {rate!r}; it must be from 0 up to 1")

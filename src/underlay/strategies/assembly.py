@@ -208,11 +208,11 @@ def tied_heads(
                 "read it as events",
                 code="next_item",
             )
-        if not backbone.trunk.get("causal", False):
+        if modality.hidden is None and not backbone.trunk.get("causal", False):
             raise UsageError(
                 f"{target!r} asks what happens next, and the trunk {backbone.name} reads the future, which holds the "
                 "answer",
-                f"--trunk {modality.causal}, or --trunk transformer --set model.options.causal=true",
+                f"--trunk {modality.causal}, or bert4rec, which hides what it asks for",
                 code="not_causal",
             )
         if recipe.model.head in ("auto", TIED):

@@ -16,6 +16,7 @@ from underlay.objectives import Objective, build_objective
 from underlay.strategies import prepare
 from underlay.strategies.assembly import Assembly, assemble
 from underlay.strategies.checks import check_data
+from underlay.strategies.hiding import hiding_of
 from underlay.strategies.learn import Learned, learn
 from underlay.strategies.listening import Say
 from underlay.strategies.mixing import mixing_of
@@ -97,20 +98,22 @@ def fine_tune(
             assembly = assemble(recipe, data.schema, suited(data, recipe, say=say))
         with clock("encode"), ranks.main_first():
             say.phase("encode", "encoding")
-            modalities = prepare.fit_modalities(data, assembly, recipe, say=say)
+            kept = run.modalities if begun else None
+            modalities = prepare.fit_modalities(data, assembly, recipe, kept=kept, say=say)
             data, *rows = prepare.encode(data, modalities, cache=run.state / "cache", say=say)
         with clock("check"):
             say.phase("check", "checking")
             checked = check_data(data, modalities, rows[0], recipe, say=say)
         config = assembly.configure(modalities, data.schema, recipe)
-        mixing = mixing_of(recipe, assembly, config)
+        batch_maps = (*hiding_of(recipe, data.schema, modalities), *batch_maps)
+        mixing = mixing_of(recipe, assembly, config, schema=data.schema)
         if begun is None and ranks.main:
             resolved = _resolved(recipe, data, assembly, modalities, rows[0], processes=ranks.count)
             if resolved.train.precision == "auto":
                 timed = assembly.build(config, seed=resolved.seed)
                 chosen = precision_of(timed, rows[0], schema=data.schema, recipe=resolved, device=device_of())
                 resolved = resolved.change({"train": {"precision": chosen}})
-            run.keep(resolved, {"data": data.digests, "trunks": dict(assembly.reasons)})
+            run.keep(resolved, {"data": data.digests, "trunks": dict(assembly.reasons)}, modalities)
         ranks.wait()
         recipe = run.recipe or recipe
         assembly = replace(assembly, reasons=run.kept("trunks") or {})

@@ -16,6 +16,7 @@ import pyarrow as pa
 from underlay.core import DataError, FollowedModality, RecipeError, RowProblem, Target, attempt, ragged, stream
 from underlay.data import Splits, Table
 from underlay.modalities import MODALITIES
+from underlay.strategies.recipe import Recipe
 
 STRATEGY = "leave-last-out"
 
@@ -30,6 +31,18 @@ PIECE = 200
 
 Reading = tuple[list[Any], list[str | None]]
 """Of one row: its events, each of which is a value's piece, and their items."""
+
+
+def piece_of(recipe: Recipe) -> int:
+    """Most events of a row that teaches: as asked, or as many as a model of the asked length reads.
+
+    >>> piece_of(Recipe())
+    200
+    """
+    asked, length = recipe.data.split.piece, recipe.model.max_length
+    if asked is not None:
+        return asked
+    return PIECE if length == "auto" else length
 
 
 @dataclass(frozen=True)

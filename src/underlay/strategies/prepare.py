@@ -29,7 +29,7 @@ from underlay.modalities import MODALITIES
 from underlay.objectives import balanced_weights
 from underlay.strategies.assembly import Assembly, require_units
 from underlay.strategies.listening import Say
-from underlay.strategies.next_item import PIECE, UNASKED, ask_last, leave_last_out, target_name
+from underlay.strategies.next_item import UNASKED, ask_last, leave_last_out, piece_of, target_name
 from underlay.strategies.pairs import options_of, pair_of, shared_lengths
 from underlay.strategies.prepared import Prepared
 from underlay.strategies.recipe import Recipe
@@ -127,7 +127,6 @@ def _read_followed(
 ) -> Prepared:
     """A data set that asks what happens next in `column`."""
     wanted = recipe.data.split
-    length = recipe.model.max_length
     found = leave_last_out(
         table,
         column,
@@ -135,7 +134,7 @@ def _read_followed(
         options=recipe.model.read.get(modality, {}),
         validation=wanted.validation > 0,
         test=test is None and wanted.test > 0,
-        piece=PIECE if length == "auto" else length,
+        piece=piece_of(recipe),
         seed=recipe.seed,
     )
     if not len(found.splits.validation):
@@ -191,10 +190,38 @@ def _roles(table: Table, recipe: Recipe) -> tuple[str | None, str | None]:
     return None if group in used else group, None if time in used else time
 
 
-def fit_modalities(prepared: Prepared, assembly: Assembly, recipe: Recipe, *, say: Say) -> dict[str, Modality]:
-    """One fitted modality a column, from the training rows alone; a pair on one trunk shares its length."""
-    pair = pair_of(assembly, prepared.schema, recipe)
+def fit_modalities(
+    prepared: Prepared,
+    assembly: Assembly,
+    recipe: Recipe,
+    *,
+    kept: Mapping[str, Modality] | None = None,
+    say: Say,
+) -> dict[str, Modality]:
+    """One fitted modality a column, from the training rows alone; a pair on one trunk shares its length.
 
+    Args:
+        prepared: The rows.
+        assembly: The trunks that read them.
+        recipe: `model` and `seed` are read.
+        kept: What a run that is resumed fitted: taken as it is.
+        say: Told of pairs, and what the modalities warn of.
+    """
+    pair = pair_of(assembly, prepared.schema, recipe)
+    found = dict(kept) if kept is not None else _fitted(prepared, assembly, recipe, pair)
+    if pair:
+        say.note(f"{' and '.join(map(repr, pair))} are read as a pair, the second behind the first")
+    if tagged := [target.name for target in prepared.schema.targets if target.by_unit]:
+        require_units(found, tagged[0])
+    for name, modality in found.items():
+        for warning in modality.facts().get("warnings", ()):
+            say.warning(f"column {name!r}: {warning}")
+    return found
+
+
+def _fitted(
+    prepared: Prepared, assembly: Assembly, recipe: Recipe, pair: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Modality]:
     def fitted(column: Column, **more: Any) -> Modality:
         kind, backbone = MODALITIES[column.modality], assembly.backbone_of(column.name)
         options = {**options_of(column.modality, backbone, recipe), **more}
@@ -204,16 +231,9 @@ def fit_modalities(prepared: Prepared, assembly: Assembly, recipe: Recipe, *, sa
         return modality
 
     found = {column.name: fitted(column, **pair.get(column.name, {})) for column in prepared.schema.columns}
-    if pair:
-        lengths = shared_lengths(found, limit=assembly.backbones[0].limit)
-        for column in prepared.schema.columns if lengths else ():
-            found[column.name] = fitted(column, **pair[column.name], max_length=lengths[column.name])
-        say.note(f"{' and '.join(map(repr, pair))} are read as a pair, the second behind the first")
-    if tagged := [target.name for target in prepared.schema.targets if target.by_unit]:
-        require_units(found, tagged[0])
-    for name, modality in found.items():
-        for warning in modality.facts().get("warnings", ()):
-            say.warning(f"column {name!r}: {warning}")
+    lengths = shared_lengths(found, limit=assembly.backbones[0].limit) if pair else {}
+    for column in prepared.schema.columns if lengths else ():
+        found[column.name] = fitted(column, **pair[column.name], max_length=lengths[column.name])
     return found
 
 

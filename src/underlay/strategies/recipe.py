@@ -27,6 +27,9 @@ class SplitRecipe(Section):
     by: Literal["stratified", "random", "group", "time", "leave-last-out"] = Field(
         "stratified", description="what splits keep together; leave-last-out: the last events of each row are asked"
     )
+    piece: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="leave-last-out: most events of a row that teaches; null: model.max_length, or 200"
+    )
 
 
 class DataRecipe(Section):
@@ -91,6 +94,9 @@ class TrainRecipe(Section):
     augment: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.0, description="share of rows changed in an epoch")
     mixup: Annotated[float, Field(ge=0.0, le=100.0)] = Field(0.0, description="alpha of mixtures of two rows; 0: none")
     cutmix: Annotated[float, Field(ge=0.0, le=100.0)] = Field(0.0, description="alpha of rectangles swapped; 0: none")
+    masked: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.2, description="bert4rec: share of the events that are hidden and asked for in a batch"
+    )
     repeat: Auto | Annotated[int, Field(ge=1)] = Field("auto", description="times a row is drawn in an epoch")
     early_stopping: Auto | Annotated[int, Field(ge=0)] = Field("auto", description="validations without gain; 0: never")
     checkpoint_every: Annotated[int, Field(ge=0)] = Field(200, description="optimiser steps; 0: at ends of epochs")

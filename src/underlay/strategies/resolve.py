@@ -11,7 +11,7 @@ from underlay.core import Schema
 from underlay.models import is_fixed
 from underlay.objectives import default_objective
 from underlay.strategies.assembly import JOINT, Assembly, resolved_head
-from underlay.strategies.next_item import STRATEGY
+from underlay.strategies.next_item import STRATEGY, piece_of
 from underlay.strategies.recipe import Recipe
 from underlay.train import OPTIMIZERS, SCHEDULES
 
@@ -80,7 +80,11 @@ def resolve_recipe(
     targets = [target.name for target in schema.targets]
     return recipe.change(
         {
-            "data": {"target": targets[0] if len(targets) == 1 else targets, "columns": columns, **_task(schema)},
+            "data": {
+                "target": targets[0] if len(targets) == 1 else targets,
+                "columns": columns,
+                **_task(recipe, schema),
+            },
             "model": {
                 "stem": "+".join(dict.fromkeys(columns.values())),
                 "max_length": max_length or recipe.model.max_length,
@@ -95,9 +99,10 @@ def resolve_recipe(
     )
 
 
-def _task(schema: Schema) -> dict[str, Any]:
+def _task(recipe: Recipe, schema: Schema) -> dict[str, Any]:
     """Task and split, where the name of the target alone would not say them again."""
-    return {"task": schema.targets[0].task, "split": {"by": STRATEGY}} if schema.targets[0].ranked else {}
+    target = schema.targets[0]
+    return {"task": target.task, "split": {"by": STRATEGY, "piece": piece_of(recipe)}} if target.ranked else {}
 
 
 def _trunks(assembly: Assembly) -> dict[str, Any]:

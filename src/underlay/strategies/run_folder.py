@@ -1,5 +1,6 @@
 """Where a run keeps its state, and what may happen to what already stands there."""
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -8,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from underlay.core import CheckpointRefused, DataChanged, OutputExists, ResourceError
+from underlay.core import BundleRefused, CheckpointRefused, DataChanged, Modality, OutputExists, ResourceError
 from underlay.core.durable import write_file
+from underlay.modalities import MODALITIES
 from underlay.strategies.recipe import Recipe
+
+FITTED = "fitted.json"
+"""Names the fitted modalities of a run and the digests of their files."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,48 @@ class RunFolder:
         path = self.state / "recipe.yaml"
         return Recipe.load(path) if path.exists() else None
 
-    def keep(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+    def keep(self, recipe: Recipe, facts: Mapping[str, Any], modalities: Mapping[str, Modality]) -> None:
         """Store what was decided, before the first step; `resume` reads it and decides nothing again."""
+        self._keep_fitted(modalities)
         write_file(self.state / "begun.json", json.dumps(dict(facts), indent=1, sort_keys=True).encode())
         write_file(self.state / "recipe.yaml", recipe.to_yaml().encode())
+
+    def _keep_fitted(self, modalities: Mapping[str, Modality]) -> None:
+        entries = {}
+        for index, (column, modality) in enumerate(modalities.items()):
+            files, folder = modality.state(), f"modality-{index}"
+            for name, data in files.items():
+                path = self.state / folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_file(path, data)
+            digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+            entries[column] = {"name": modality.name, "folder": folder, "files": digests}
+        write_file(self.state / FITTED, json.dumps(entries, indent=1).encode())
+
+    @property
+    def modalities(self) -> dict[str, Modality] | None:
+        """What a run that began here fitted, by column; None where nothing was kept.
+
+        Raises:
+            CheckpointRefused: A file is missing or is not the one that was written.
+        """
+        if not (self.state / FITTED).exists():
+            return None
+        try:
+            entries = json.loads((self.state / FITTED).read_text(encoding="utf-8"))
+            return {column: self._fitted(**entry) for column, entry in entries.items()}
+        except (OSError, ValueError, TypeError, BundleRefused) as error:
+            raise CheckpointRefused(
+                f"the fitted modalities in {self.state} are damaged ({error})", "start again with --force"
+            ) from None
+
+    def _fitted(self, *, name: str, folder: str, files: Mapping[str, str]) -> Modality:
+        read = {file: (self.state / folder / file).read_bytes() for file in files}
+        for file, digest in files.items():
+            if hashlib.sha256(read[file]).hexdigest() != digest:
+                raise ValueError(f"{folder}/{file} is not the file that was written")
+        modality: Modality = MODALITIES[name].from_state(read)
+        return modality
 
     def kept(self, name: str) -> Any:
         """What `keep` was given as the fact `name`; None where a run of an earlier version did not keep it."""

@@ -12,6 +12,7 @@ from underlay.train.checkpoints import Checkpoints as Checkpoints
 from underlay.train.checkpoints import RunState as RunState
 from underlay.train.checkpoints import learning_tensors as learning_tensors
 from underlay.train.checkpoints import load_tensors as load_tensors
+from underlay.train.cloze import cloze as cloze
 from underlay.train.dense import AskedPositions as AskedPositions
 from underlay.train.dense import aligned as aligned
 from underlay.train.dense import dense_of as dense_of
