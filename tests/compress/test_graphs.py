@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from tests.models import test_fused, test_spatial
-from tests.models.test_contract import FOREIGN, INPUTS, POOLINGS, ROWS, VARIANTS, make
+from tests.models.test_contract import BAGS, FOREIGN, INPUTS, POOLINGS, ROWS, VARIANTS, make
 
 from underlay.bundle import GRAPH_BACKENDS, Graph
 from underlay.compress.external import split
@@ -15,7 +15,7 @@ from underlay.models import FUSIONS, STEMS, TRUNKS, build, configure, resolve
 
 SETTINGS = {"threads": 1, "arena": True}
 CASES = [
-    *(("text.v1", variant, "mean") for variant in VARIANTS),
+    *(("text.v1", variant, "mean") for variant in [*VARIANTS, *BAGS]),
     *((stem, VARIANTS[0], "last") for stem in INPUTS if stem != "text.v1"),
 ]
 EVERY = [

@@ -28,7 +28,10 @@ SMALL = {
     "inception.v1": {"width": 12, "depth": 2, "kernels": [3, 5, 9], "modules": 2},
     "residual1d.v1": {"width": 12, "depth": 2, "kernels": [5, 3]},
     "conformer.v1": {"width": 12, "depth": 2, "heads": 2, "inner": 20, "kernel": 5},
+    "bag.v1": {"width": 12},
 }
+BAGS: list[tuple[str, dict]] = [("bag.v1", {})]
+"""Trunks without layers, which no order matters to."""
 VARIANTS = [
     ("transformer.v1", {}),
     ("transformer.v1", {"norm": "pre", "rotary": True, "gated": True, "final_norm": True}),
@@ -65,7 +68,7 @@ SOUNDS = {"spectrogram.v1", "logmel.v1", "waveform.v1"}  # see test_sound_stems.
 FIXED = {"features.v1"}  # see test_fixed.py
 SHARING = {"tied.v1"}  # see test_tied.py
 EVERY = [*VARIANTS, *FOREIGN]
-COMBINATIONS = list(product(DESCRIBED, EVERY, POOLINGS, sorted(set(HEADS) - SHARING)))
+COMBINATIONS = list(product(DESCRIBED, [*EVERY, *BAGS], POOLINGS, sorted(set(HEADS) - SHARING)))
 
 
 def text(rows, length=None):
@@ -176,7 +179,7 @@ def test_every_parameter_learns_and_every_state_comes_back(stem, variant, poolin
         assert torch.equal(again(INPUTS[stem](ROWS)).logits["label"], model(INPUTS[stem](ROWS)).logits["label"])
 
 
-@pytest.mark.parametrize("variant", EVERY)
+@pytest.mark.parametrize("variant", [*EVERY, *BAGS])
 def test_the_seed_decides_every_first_value(variant):
     first, same, other = (make(variant=variant, seed=seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[name], same[name]) for name in first)
@@ -188,7 +191,7 @@ def test_another_head_changes_no_first_value_of_the_trunk():
     assert all(torch.equal(one[name], other[name]) for name in one if not name.startswith("heads"))
 
 
-@pytest.mark.parametrize("variant", EVERY)
+@pytest.mark.parametrize("variant", [*EVERY, *BAGS])
 @pytest.mark.parametrize("rows", [ROWS, [ROWS[0], [[1, 2, 3, 4]]]])
 def test_cached_activations_enter_at_any_layer(variant, rows):
     model, inputs = make(variant=variant), text(rows)
@@ -200,7 +203,7 @@ def test_cached_activations_enter_at_any_layer(variant, rows):
             torch.testing.assert_close(rest.logits["label"], whole.logits["label"], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("variant", EVERY)
+@pytest.mark.parametrize("variant", [*EVERY, *BAGS])
 def test_segments_do_not_see_each_other(variant):
     model = make(variant=variant, pooling="mean")
     with torch.no_grad():
@@ -217,8 +220,27 @@ def test_order_matters_in_every_trunk(variant):
     assert (one - other).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("variant", BAGS)
+def test_order_does_not_matter_in_a_bag_and_its_words_do(variant):
+    model = make(variant=variant)
+    ids = ([5, 6, 7, 8], [8, 6, 7, 5], [8, 6, 7, 9])
+    with torch.no_grad():
+        one, turned, other = (model(text([[row]])).logits["label"] for row in ids)
+    torch.testing.assert_close(one, turned, rtol=0, atol=1e-6)
+    assert (one - other).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("variant", BAGS)
+def test_a_bag_has_a_stem_and_a_head_and_nothing_between(variant):
+    model = make(variant=variant, pooling="attention")
+    assert model.depth == 0
+    layers = {name: model.layer_of(name) for name, _ in model.named_parameters()}
+    assert layers["stems.text.words.weight"] == 0
+    assert layers["heads.label.out.weight"] == layers["pooling.score.weight"] == 1
+
+
 def test_hidden_is_zero_at_padding():
-    for variant in EVERY:
+    for variant in [*EVERY, *BAGS]:
         inputs = text(ROWS)
         with torch.no_grad():
             hidden = make(variant=variant)(inputs).hidden

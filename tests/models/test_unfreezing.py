@@ -3,14 +3,14 @@
 import pytest
 import torch
 from tests.models import test_contract, test_spatial
-from tests.models.test_contract import EVERY, text
+from tests.models.test_contract import BAGS, EVERY, text
 from tests.models.test_spatial import SPATIAL
 
 from underlay.strategies.learn import freeze
 from underlay.train import fit_head, parameter_groups
 
 RATE, DECAY, FACTOR = 0.01, 0.5, 5.0
-TRUNKS = [*EVERY, *((name, {}) for name in SPATIAL)]
+TRUNKS = [*EVERY, *BAGS, *((name, {}) for name in SPATIAL)]
 ROWS = [[[5, 6, 7, 8]], [[9, 10]], [[14]], [[15, 16, 17]], [[9, 30]], [[2, 3, 4, 5, 6]]]
 
 

@@ -1,5 +1,6 @@
 """Trunks: what every signal stands on."""
 
+from underlay.models.trunks.bag import BagTrunk as BagTrunk
 from underlay.models.trunks.conformer import ConformerTrunk as ConformerTrunk
 from underlay.models.trunks.convolution import ConvolutionTrunk as ConvolutionTrunk
 from underlay.models.trunks.efficientnet import EfficientNetTrunk as EfficientNetTrunk
