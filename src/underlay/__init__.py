@@ -9,12 +9,13 @@ from typing import Any
 _DOORS = {
     "Bundle": "underlay.estimator",
     "UnderlayClassifier": "underlay.estimator",
+    "distil": "underlay.estimator",
     "fit": "underlay.estimator",
     "load": "underlay.estimator",
 }
 """Public name -> the room whose door it comes from."""
 
-__all__ = ["Bundle", "UnderlayClassifier", "__version__", "fit", "load"]
+__all__ = ["Bundle", "UnderlayClassifier", "__version__", "distil", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:

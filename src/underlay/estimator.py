@@ -1,9 +1,9 @@
-"""The public door: `fit`, `load`, the model they give, and a scikit-learn estimator."""
+"""The public door: `fit`, `distil`, `load`, the model they give, and a scikit-learn estimator."""
 
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -147,25 +147,89 @@ def fit(
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe, preset=preset, overrides=settings)
     if target is not None:
         chosen = chosen.change({"data": {"target": target if isinstance(target, str) else list(target)}})
-    temporary = Path(tempfile.mkdtemp(prefix="underlay-")) if out is None else None
-    try:
-        tuned = fine_tune(
+    return _published(
+        out,
+        lambda place: fine_tune(
             data,
             recipe=chosen,
-            out=out if temporary is None else temporary / "bundle",
+            out=place,
             test=test,
             resume=resume,
             force=force,
             objective=objective,
             listener=listener,
-        )
+        ),
+    )
+
+
+def distil(
+    teacher: Bundle | str | Path | Sequence[Bundle | str | Path],
+    data: Any,
+    student: Recipe | str,
+    *,
+    unlabelled: Any = None,
+    settings: Sequence[str] = (),
+    test: Any = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    force: bool = False,
+    listener: Listener | None = None,
+) -> Bundle:
+    """Teach a small model to answer as a large one does, and give it measured.
+
+    Args:
+        teacher: A model or its folder, or several: the mean of their calibrated log-probabilities teaches.
+        data: Labelled rows, as for `fit`; their labels are the teacher's.
+        student: `layers:N` (of the teacher's own), a trunk (`bag`, `convolution`, `recurrent`, `transformer`), the path
+            of a recipe, or a recipe.
+        unlabelled: Further rows without labels, which the teacher alone teaches.
+        settings: Single keys of the student's recipe, `["train.epochs=1"]`.
+        test: Test data of its own.
+        out: Where the bundle will stand; where None a temporary folder, which goes with the model: `save` keeps it.
+        resume: Go on with an unfinished run at `out`.
+        force: Replace what stands at `out`.
+        listener: Told what happens.
+
+    Raises:
+        UnderlayError: Anything a person can act on; see `strategies.distil`.
+    """
+    from underlay.strategies.distil import distil as run
+    from underlay.strategies.students import student_recipe
+
+    if isinstance(settings, str):
+        raise UsageError(f"settings is the text {settings!r}", f"give a list: settings=[{settings!r}]")
+    given = [teacher] if isinstance(teacher, Bundle | str | Path) else list(teacher)
+    teachers = [one.artefact if isinstance(one, Bundle) else artefact.open_bundle(one) for one in given]
+    recipe = student if isinstance(student, Recipe) else student_recipe(student, settings=settings)
+    return _published(
+        out,
+        lambda place: run(
+            teachers,
+            data,
+            student=recipe,
+            unlabelled=unlabelled,
+            out=place,
+            test=test,
+            resume=resume,
+            force=force,
+            listener=listener,
+        ),
+    )
+
+
+def _published(out: str | Path | None, run: Callable[[str | Path], Any]) -> Bundle:
+    """The model of a run; one without a place of its own stands in a temporary folder that goes with it."""
+    if out is not None:
+        tuned = run(out)
+        return Bundle(tuned.bundle, tuned.report)
+    temporary = Path(tempfile.mkdtemp(prefix="underlay-"))
+    try:
+        tuned = run(temporary / "bundle")
     except BaseException:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
     model = Bundle(tuned.bundle, tuned.report)
-    if temporary is not None:
-        weakref.finalize(model, shutil.rmtree, temporary, ignore_errors=True)
+    weakref.finalize(model, shutil.rmtree, temporary, ignore_errors=True)
     return model
 
 

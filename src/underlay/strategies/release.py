@@ -60,6 +60,21 @@ PACKAGES = (
 
 
 @dataclass(frozen=True)
+class Lineage:
+    """What a model was made from besides data and a trunk.
+
+    Args:
+        parent: Seal of the bundle it comes from.
+        facts: What the provenance says of it, JSON data by key.
+        told: A sentence for the card.
+    """
+
+    parent: str
+    facts: Mapping[str, Any]
+    told: str
+
+
+@dataclass(frozen=True)
 class Measured:
     """Everything a release is made from.
 
@@ -73,6 +88,7 @@ class Measured:
         checked: What the data checks found.
         seconds: By phase so far.
         say: Told what happens; holds the warnings.
+        lineage: The bundle it comes from; None where it comes from none.
     """
 
     data: Prepared
@@ -84,6 +100,7 @@ class Measured:
     checked: Checked
     seconds: dict[str, float]
     say: Say
+    lineage: Lineage | None = None
 
 
 def release(measured: Measured, run: RunFolder, *, force: bool) -> tuple[Bundle, ReportData]:
@@ -139,7 +156,7 @@ def calibrate(measured: Measured) -> dict[str, dict[str, Any]]:
 
 
 def _contents(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]) -> Contents:
-    data, recipe = measured.data, measured.recipe
+    data, recipe, lineage = measured.data, measured.recipe, measured.lineage
     rows = data.splits.train[:REFERENCE_ROWS]
     values = {column.name: column_values(data.table, column.name, rows) for column in data.schema.columns}
     return Contents(
@@ -164,10 +181,14 @@ def _contents(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]) 
             "best_step": measured.learned.state.progress.best_step,
             "steps": measured.learned.state.progress.step,
             "stopped": measured.learned.state.progress.stopped,
+            **(lineage.facts if lineage is not None else {}),
         },
         reference=reference_sketch(data.schema, measured.modalities, values, answers=_said(measured, calibration)),
-        notes="\n".join(f"- {warning}" for warning in measured.say.warnings),
+        notes="\n".join(
+            [*([f"{lineage.told}\n"] if lineage is not None else []), *(f"- {one}" for one in measured.say.warnings)]
+        ),
         seed=recipe.seed,
+        parent=None if lineage is None else lineage.parent,
     )
 
 

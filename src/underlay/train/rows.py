@@ -122,14 +122,14 @@ class EncodedRows:
         columns: Column -> its encoded values.
         modalities: Column -> the modality that collates them.
         targets: Target -> `[N]` or `[N, K]`; of a dense target N arrays, one label a unit of the row.
-        extra: Name -> `[N, ...]`.
+        extra: Name -> `[N, ...]`, or what gives such an array for the rows it is asked for, `column[rows]`.
         rows: Which of the stored rows these are; positions 0..N-1 count within it.
     """
 
     columns: Mapping[str, Store]
     modalities: Mapping[str, Modality]
     targets: Mapping[str, np.ndarray]
-    extra: Mapping[str, np.ndarray]
+    extra: Mapping[str, Any]
     rows: np.ndarray
 
     @property

@@ -1,0 +1,149 @@
+"""Distillation, from a teacher bundle to a student's: fine-tuning in which the teacher's answers are learned besides.
+
+Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from underlay.bundle import Bundle, open_bundle
+from underlay.core import Listener, UsageError
+from underlay.objectives import build_objective
+from underlay.strategies import prepare
+from underlay.strategies.checks import check_data
+from underlay.strategies.fine_tune import Clock, FineTuned, best_of_seeds
+from underlay.strategies.learn import learn
+from underlay.strategies.listening import Say
+from underlay.strategies.mixing import mixing_of
+from underlay.strategies.precision import precision_of
+from underlay.strategies.recipe import Recipe
+from underlay.strategies.release import Lineage, Measured, read_report, release
+from underlay.strategies.resolve import device_of, resolve_recipe
+from underlay.strategies.run_folder import RunFolder
+from underlay.strategies.students import Student, require_same_labels, with_teacher_terms
+from underlay.strategies.teaching import teach
+from underlay.train import AugmentedRows, Callback, Ranks, RepeatedRows, run_lock
+
+
+def distil(
+    teacher: Bundle | Sequence[Bundle],
+    source: Any,
+    *,
+    student: Recipe,
+    unlabelled: Any = None,
+    out: str | Path | None = None,
+    test: Any = None,
+    resume: bool = False,
+    force: bool = False,
+    listener: Listener | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> FineTuned:
+    """Fine-tune a student on labels and on what the teacher says, measure it on test rows, publish its bundle.
+
+    What the recipe leaves open is the teacher's: targets, task, columns, and the way each column is read (tokenizer and
+    length), unless `model.read` or `model.max_length` says otherwise, or the student's trunk comes with a tokenizer.
+    `model.trunk: teacher` with `model.options: {layers: N}` starts from N of the teacher's own layers; `student_recipe`
+    makes such recipes from a word. Without an objective the recipe gets the usual loss on labels and `distil_logits`
+    beside it; one with terms of its own has to name at least one that reads the teacher.
+
+    Args:
+        teacher: A bundle that stands on disk, or several: of these the mean of their calibrated log-probabilities
+            teaches.
+        source: Labelled rows, as `fine_tune` reads them; split as the recipe says.
+        student: Recipe of the student; `student_recipe("bag")`.
+        unlabelled: Further rows without labels, which the teacher alone teaches; in the form of `source`.
+        out: Where the bundle will stand, with its run state in `OUT.run`; a temporary folder where None.
+        test: Test data of its own.
+        resume: Go on from the newest valid checkpoint of an unfinished run, with the answers the teacher gave then.
+        force: Replace what stands at `out`.
+        listener: Told what happens.
+        callbacks: Observers.
+
+    Raises:
+        UsageError: `other_labels`: the data's labels are not the teacher's in the same order; the target has a label
+            a unit; a term asks for vectors that several teachers, or one without PyTorch, do not give.
+        UnderlayError: Anything else a person can act on, as `fine_tune`.
+    """
+    teachers = (teacher,) if isinstance(teacher, Bundle) else tuple(teacher)
+    if Ranks.join().count > 1:
+        raise UsageError("distillation runs in one process; torchrun started several", "start it without torchrun")
+    say, run, clock = Say(listener), RunFolder.at(out), Clock()
+    if resume and run.finished:
+        say.note(f"{run.out} is finished; nothing to do")
+        finished = open_bundle(run.out)
+        return FineTuned(finished, read_report(run), Recipe.check(finished.provenance["recipe"]))
+    run.open(resume=resume, force=force)
+    with run_lock(run.state):
+        cache, begun = run.state / "cache", run.recipe if resume else None
+        chosen = Student.of(begun or student, teachers)
+        with clock("read"):
+            say.phase("read", "reading")
+            data = prepare.read(source, chosen.recipe, test=test, cache=cache, say=say)
+            require_same_labels(teachers, data.schema)
+            recipe = with_teacher_terms(chosen.recipe, data.schema)
+            assembly = chosen.assemble(recipe, data, say=say)
+        with clock("encode"):
+            say.phase("encode", "encoding")
+            kept = run.modalities if begun else chosen.reading(data.schema, assembly, say=say)
+            modalities = prepare.fit_modalities(data, assembly, recipe, kept=kept, say=say)
+            data, *rows = prepare.encode(data, modalities, cache=cache, say=say)
+        with clock("check"):
+            say.phase("check", "checking")
+            checked = check_data(data, modalities, rows[0], recipe, say=say)
+        with clock("teach"):
+            say.phase("teach", "asking the teacher")
+            lesson = teach(teachers, data, rows[0], recipe=recipe, unlabelled=unlabelled, cache=cache, say=say)
+            run.require_same_data(lesson.digests)
+        config = chosen.configure(assembly, modalities, data.schema, recipe)
+        mixing = mixing_of(recipe, assembly, config, schema=data.schema)
+        if begun is None:
+            resolved = resolve_recipe(
+                recipe.change({"data": {"series": False, "events": None, **(data.table.gathered or {})}}),
+                schema=data.schema,
+                assembly=assembly,
+                lengths=lesson.rows.lengths,
+                max_length=max(int(modality.facts().get("max_length", 0)) for modality in modalities.values()),
+                device=device_of(),
+            )
+            if resolved.train.precision == "auto":
+                timed = chosen.build(assembly, config, seed=resolved.seed)
+                fastest = precision_of(timed, rows[0], schema=data.schema, recipe=resolved, device=device_of())
+                resolved = resolved.change({"train": {"precision": fastest}})
+            run.keep(resolved, {"data": lesson.digests, "trunks": dict(assembly.reasons)}, modalities)
+        recipe = run.recipe or recipe
+        torch.set_num_threads(int(recipe.train.threads))
+        run.require_space(
+            10 * assembly.weights_bytes
+        )  # two checkpoints of weights, best ones and moments; bundle twice
+        objective = build_objective(
+            recipe.objective, schema_targets=data.schema.targets, class_weights=prepare.class_weights(data)
+        )
+        share, times = recipe.train.augment, int(recipe.train.repeat)
+        drawn = lesson.rows if share == 0 else AugmentedRows(lesson.rows, lesson.values, share)
+        with clock("train"):
+            learned = best_of_seeds(
+                recipe,
+                lambda seeded, folder: learn(
+                    chosen.build(assembly, config, seed=seeded.seed, taught_width=lesson.width),
+                    (lesson.rows, rows[1]),
+                    recipe=seeded,
+                    schema=data.schema,
+                    objective=objective,
+                    folder=folder,
+                    say=say,
+                    draw_from=drawn if times == 1 else RepeatedRows(drawn, times),
+                    callbacks=callbacks,
+                    mixing=mixing,
+                ),
+                folder=run.state,
+                say=say,
+            )
+        data.table.require_unchanged()
+        chosen.dismiss(learned.model)
+        lineage = Lineage(lesson.seals[0], lesson.facts, lesson.told)
+        measured = Measured(data, modalities, assembly, config, learned, recipe, checked, clock.seconds, say, lineage)
+        bundle, report = release(measured, run, force=force)
+        return FineTuned(bundle, report, recipe, clock.seconds)
