@@ -70,26 +70,75 @@ def run_rows(
     problems: dict[int, RowProblem] = {}
     done, first, size = 0, 0, FIRST_CHUNK
     while first < count:
-        usable, encoded, found = _encode(rows, modalities, range(first, min(first + size, count)))
+        read = encode_rows(rows, modalities, range(first, min(first + size, count)))
+        usable, encoded, found = _parted(read, first)
         problems |= found
         first += size
         size = _rows_within(encoded)
-        lengths = np.array([_length(row, modalities) for row in encoded], dtype=np.int64)
-        for batch in batches(lengths, spread=SPREAD if getattr(backend, "padded", False) else None):
-            inputs = {
-                column: modality.collate([encoded[i][column] for i in batch]) for column, modality in modalities.items()
-            }
-            answers = backend.run(inputs)
-            for target in targets:
-                values, places = answers[target.name], [usable[i] for i in batch]
-                if not target.dense:
-                    logits[target.name][places] = values
-                    continue
-                for place, row, value in zip(places, [encoded[i] for i in batch], values, strict=True):
-                    logits[target.name][place] = _at_units(target, value, row, modalities)
-            done += len(batch)
+        for answered in _fill(logits, usable, encoded, modalities, backend, targets):
+            done += answered
             progress(done, count - len(problems))
     return logits, problems
+
+
+def run_encoded(
+    rows: Sequence[Mapping[str, Encoded] | RowProblem],
+    modalities: Mapping[str, Modality],
+    backend: Backend,
+    targets: Sequence[Target],
+) -> tuple[dict[str, np.ndarray], dict[int, RowProblem]]:
+    """What `run_rows` gives, for rows that `encode_rows` has read already.
+
+    Args:
+        rows: By column each; a problem stands where a row cannot be used.
+        modalities: By column.
+        backend: What computes.
+        targets: What is answered.
+    """
+    logits = {target.name: _nothing(target, len(rows)) for target in targets}
+    usable, encoded, problems = _parted(rows, 0)
+    for _ in _fill(logits, usable, encoded, modalities, backend, targets):
+        pass
+    return logits, problems
+
+
+def _parted(
+    read: Sequence[Mapping[str, Encoded] | RowProblem], first: int
+) -> tuple[list[int], list[Mapping[str, Encoded]], dict[int, RowProblem]]:
+    """The usable row numbers counted from `first`, their arrays by column, and the problems of the others."""
+    usable, encoded, problems = [], [], {}
+    for number, row in enumerate(read, first):
+        if isinstance(row, RowProblem):
+            problems[number] = row
+        else:
+            usable.append(number)
+            encoded.append(row)
+    return usable, encoded, problems
+
+
+def _fill(
+    logits: Mapping[str, np.ndarray],
+    places: Sequence[int],
+    encoded: Sequence[Mapping[str, Encoded]],
+    modalities: Mapping[str, Modality],
+    backend: Backend,
+    targets: Sequence[Target],
+) -> Iterator[int]:
+    """Put the logits of usable rows at their places, batch by batch; gives how many rows each had."""
+    lengths = np.array([row_length(row, modalities) for row in encoded], dtype=np.int64)
+    for batch in batches(lengths, spread=SPREAD if getattr(backend, "padded", False) else None):
+        inputs = {
+            column: modality.collate([encoded[i][column] for i in batch]) for column, modality in modalities.items()
+        }
+        answers = backend.run(inputs)
+        for target in targets:
+            values, filled = answers[target.name], [places[i] for i in batch]
+            if not target.dense:
+                logits[target.name][filled] = values
+                continue
+            for place, row, value in zip(filled, [encoded[i] for i in batch], values, strict=True):
+                logits[target.name][place] = _at_units(target, value, row, modalities)
+        yield len(batch)
 
 
 def _nothing(target: Target, rows: int) -> np.ndarray:
@@ -143,27 +192,31 @@ def batches(lengths: np.ndarray, *, spread: float | None = None) -> Iterator[lis
         yield batch
 
 
-def _encode(
+def encode_rows(
     rows: Mapping[str, Sequence[Any]], modalities: Mapping[str, Modality], numbers: range
-) -> tuple[list[int], list[dict[str, Encoded]], dict[int, RowProblem]]:
-    """The usable row numbers, their arrays by column, and the problems of the others."""
+) -> list[dict[str, Encoded] | RowProblem]:
+    """The arrays of these rows by column; the problem of one that cannot be used.
+
+    Args:
+        rows: Raw values by column.
+        modalities: By column.
+        numbers: Of the rows.
+    """
     by_column = {
         column: modality.encode_many([rows[column][i] for i in numbers]) for column, modality in modalities.items()
     }
-    usable, encoded, problems = [], [], {}
-    for place, number in enumerate(numbers):
-        row: dict[str, Encoded] = {}
-        for column, values in by_column.items():
-            value = values[place]
-            if isinstance(value, RowProblem):
-                message = value.message if len(modalities) == 1 else f"column {column!r}: {value.message}"
-                problems[number] = RowProblem(value.code, message)
-                break
-            row[column] = value
-        else:
-            usable.append(number)
-            encoded.append(row)
-    return usable, encoded, problems
+    return [_row({column: values[at] for column, values in by_column.items()}) for at in range(len(numbers))]
+
+
+def _row(values: Mapping[str, Encoded | RowProblem]) -> dict[str, Encoded] | RowProblem:
+    """One row, or its first problem, which names the column where there are several."""
+    row: dict[str, Encoded] = {}
+    for column, value in values.items():
+        if isinstance(value, RowProblem):
+            message = value.message if len(values) == 1 else f"column {column!r}: {value.message}"
+            return RowProblem(value.code, message)
+        row[column] = value
+    return row
 
 
 def _rows_within(encoded: Sequence[Mapping[str, Encoded]]) -> int:
@@ -172,5 +225,11 @@ def _rows_within(encoded: Sequence[Mapping[str, Encoded]]) -> int:
     return rows_within(CHUNK_BYTES, rows=len(encoded), taken=held, most=CHUNK)
 
 
-def _length(row: Mapping[str, Encoded], modalities: Mapping[str, Modality]) -> int:
+def row_length(row: Mapping[str, Encoded], modalities: Mapping[str, Modality]) -> int:
+    """Positions of a row over all its columns, >= 1.
+
+    Args:
+        row: Its arrays by column.
+        modalities: By column.
+    """
     return sum(modality.length(row[column]) for column, modality in modalities.items())

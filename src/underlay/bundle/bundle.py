@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from underlay.bundle.answering import Progress, run_rows
+from underlay.bundle.answering import Progress, count_rows, encode_rows, row_length, run_encoded, run_rows
 from underlay.bundle.backends import Backend
 from underlay.bundle.manifest import Manifest
 from underlay.bundle.ranked import without_barred
 from underlay.bundle.rules import Rule
-from underlay.core import MissingColumn, Modality, RowError, RowProblem, Schema, Target, UsageError, is_ragged
+from underlay.core import Encoded, MissingColumn, Modality, RowError, RowProblem, Schema, Target, UsageError, is_ragged
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,41 @@ class Bundle:
             UsageError: A column is missing or shorter than another.
         """
         logits, problems = run_rows(rows, self.modalities, self.backend, self.schema.targets, progress=progress)
+        return self._decided(rows, logits, problems)
+
+    def encode(self, rows: Mapping[str, Sequence[Any]]) -> list[dict[str, Encoded] | RowProblem]:
+        """What the model reads of each row, by column; the problem of one that cannot be used.
+
+        With `answer_encoded` it is `answer` in two steps, for a server that reads requests one by one and answers the
+        rows of several at once.
+
+        Args:
+            rows: As for `answer`.
+
+        Raises:
+            UsageError: A column is missing or shorter than another.
+        """
+        return encode_rows(rows, self.modalities, range(count_rows(rows, list(self.modalities))))
+
+    def positions(self, encoded: Mapping[str, Encoded]) -> int:
+        """What a row that `encode` gave takes of a batch's budget, >= 1."""
+        return row_length(encoded, self.modalities)
+
+    def answer_encoded(
+        self, rows: Mapping[str, Sequence[Any]], encoded: Sequence[Mapping[str, Encoded] | RowProblem]
+    ) -> Answers:
+        """The second step of `answer`.
+
+        Args:
+            rows: Raw values by column, as they were encoded.
+            encoded: What `encode` gave for them, a row each.
+        """
+        logits, problems = run_encoded(encoded, self.modalities, self.backend, self.schema.targets)
+        return self._decided(rows, logits, problems)
+
+    def _decided(
+        self, rows: Mapping[str, Sequence[Any]], logits: dict[str, np.ndarray], problems: dict[int, RowProblem]
+    ) -> Answers:
         probabilities = {name: self.rules[name].probabilities(values) for name, values in logits.items()}
         for target in self.schema.targets:
             if target.ranked:

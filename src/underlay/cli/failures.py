@@ -20,6 +20,10 @@ EXTRAS = {
     "huggingface_hub": "hf",
     "transformers": "hf",
     "datasets": "hf",
+    "httptools": "serve",
+    "prometheus_client": "serve",
+    "starlette": "serve",
+    "uvicorn": "serve",
 }
 """Which extra installs a module."""
 

@@ -13,9 +13,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from underlay.cli import doctor, evaluate, export, fit, predict, redact, report, verify
+from underlay.cli import compress, doctor, evaluate, export, fit, predict, redact, report, serve, verify
 from underlay.cli.data import app as data
 from underlay.cli.failures import Failure, Terminated, failure_of
+from underlay.cli.keys import app as keys
 
 DEBUG = "--debug works with every command: an error then shows its traceback."
 
@@ -43,9 +44,10 @@ def underlay(
         typer.echo(context.get_help())
 
 
-for command in (fit, predict, evaluate, report, export, verify, redact, doctor):
+for command in (fit, predict, evaluate, report, compress, export, verify, redact, serve, doctor):
     app.command(epilog=DEBUG)(getattr(command, command.__name__.rpartition(".")[2]))
 app.add_typer(data, name="data")
+app.add_typer(keys, name="keys")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -1,0 +1,62 @@
+"""`underlay serve`: a bundle that answers over HTTP."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from underlay.cli.options import BundleFolder, Json
+
+KeyFile = Annotated[
+    Path | None,
+    typer.Option("--keys", metavar="FILE", help="File of keys; without it underlay/keys.json among your settings."),
+]
+
+
+def serve(
+    bundle: BundleFolder,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    admin_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of /metrics, on 127.0.0.1 only; 0 takes a free one.")
+    ] = 8001,
+    keys: KeyFile = None,
+    keyless: Annotated[
+        bool, typer.Option("--open", help="Ask for no key in the first ten minutes, on this machine only.")
+    ] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the model in addresses; without it the folder's.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option("--limit", metavar="NAME=NUMBER", help="Move a limit; repeat for several.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Answer over HTTP: /predict, the Open Inference Protocol, and figures for Prometheus; logs go to stderr."""
+    import logging
+
+    from underlay.serve.limits import Limits
+    from underlay.serve.logs import JsonLine
+    from underlay.serve.running import Settings, Started, run
+
+    def show(told: Started) -> None:
+        if json:
+            from dataclasses import asdict
+
+            from underlay.cli.streams import put_json
+
+            put_json(asdict(told))
+            sys.stdout.flush()  # whoever started this in a pipe waits for it
+        else:
+            typer.echo(
+                f"{told.name} ({told.version}) answers at {told.url}, {told.rate:,.0f} rows a second; docs at /docs"
+            )
+            typer.echo(f"figures for Prometheus at {told.admin_url}/metrics")
+            if keyless:
+                typer.echo("no key is needed for ten minutes")
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLine())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.getLogger("underlay.serve").setLevel(logging.INFO)
+    settings = Settings(bundle, host, port, admin_port, keys, keyless, name, Limits().with_settings(limit or ()))
+    run(settings, started=show)

@@ -1,0 +1,85 @@
+"""What a server counts, as Prometheus reads it; no figure holds a value that was sent."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from underlay.core import Target
+from underlay.serve.served import Answer
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+LABELS = 100
+"""Label names of a target that are counted by themselves; all further ones are `other`, so that no figure has more
+series than a monitor can hold."""
+
+REASONS = 150
+"""Reasons for refusals that are counted by themselves: ours, and those of a few modalities."""
+
+OTHER = "other"
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""With 0.3 s and 1 s among them, which are the bounds of the service level."""
+
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+class Metrics:
+    """Rates, errors, durations, what waits, what is answered and how surely.
+
+    Args:
+        targets: Of the bundle.
+        waiting: Gives the rows that wait now.
+    """
+
+    def __init__(self, targets: Sequence[Target], waiting: Callable[[], int]) -> None:
+        self.registry = kept = CollectorRegistry()
+        self._names = {target.name: frozenset(target.labels[:LABELS]) for target in targets}
+        self._reasons: set[str] = set()
+        self.offered = Counter("underlay_offered", "Requests that came, refused ones among them", registry=kept)
+        self.requests = Counter("underlay_requests", "Requests that were answered", ["route", "status"], registry=kept)
+        self.errors = Counter("underlay_errors", "Requests without an answer, by reason", ["reason"], registry=kept)
+        self.gone = Counter("underlay_client_gone", "Requests whose sender left before the answer", registry=kept)
+        self.seconds = Histogram(
+            "underlay_request_seconds", "From the headers to the answer", ["route"], buckets=_SECONDS, registry=kept
+        )
+        self.batch_rows = Histogram("underlay_batch_rows", "Rows answered at once", buckets=_ROWS, registry=kept)
+        self.batch_seconds = Histogram("underlay_batch_seconds", "Answering them", buckets=_SECONDS, registry=kept)
+        self.predictions = Counter(
+            "underlay_predictions", "Labels that were answered", ["target", "label"], registry=kept
+        )
+        self.confidence = Histogram(
+            "underlay_confidence",
+            "Calibrated probability of the answer",
+            ["target"],
+            buckets=_CONFIDENCE,
+            registry=kept,
+        )
+        Gauge("underlay_queue_rows", "Rows that wait to be answered", registry=kept).set_function(waiting)
+        self.ready = Gauge("underlay_ready", "1 while new requests are welcome", registry=kept)
+        ProcessCollector(registry=kept)
+
+    def refused(self, reason: str) -> None:
+        """Count a request without an answer."""
+        if reason not in self._reasons and len(self._reasons) >= REASONS:
+            reason = OTHER
+        self._reasons.add(reason)
+        self.errors.labels(reason).inc()
+
+    def answered(self, answer: Answer) -> None:
+        """Count what one row was answered."""
+        for target, said in answer.items():
+            known = self._names[target]
+            labels = said.prediction if isinstance(said.prediction, tuple) else (said.prediction,)
+            for label in labels:
+                if isinstance(label, str):
+                    self.predictions.labels(target, label if label in known else OTHER).inc()
+            if not math.isnan(said.confidence):
+                self.confidence.labels(target).observe(said.confidence)
+
+    def text(self) -> bytes:
+        """All figures in Prometheus's text format."""
+        return generate_latest(self.registry)

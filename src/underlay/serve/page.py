@@ -1,0 +1,54 @@
+"""`/openapi.json` and `/docs`: the page is written by this server and loads nothing."""
+
+import json
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from underlay.serve.entrance import json_response
+from underlay.serve.inference_protocol import inputs_of
+from underlay.serve.openapi import openapi
+from underlay.serve.predict import Endpoint
+from underlay.serve.refusals import ANSWERS
+from underlay.serve.service import Service
+
+POLICY = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'", "x-frame-options": "DENY"}
+
+
+def document_endpoint(service: Service) -> Endpoint:
+    """`GET /openapi.json`."""
+    document = openapi(service)
+
+    async def document_of(_: Request) -> Response:
+        return json_response(document)
+
+    return document_of
+
+
+def page_endpoint(service: Service) -> Endpoint:
+    """`GET /docs`."""
+    made = Environment(loader=PackageLoader("underlay.serve"), autoescape=True, undefined=StrictUndefined)
+    template = made.get_template("docs.html.jinja")
+    document, example = openapi(service), json.dumps({"rows": [_example(service)]}, ensure_ascii=False)
+
+    async def page(request: Request) -> Response:
+        text = template.render(
+            document=document, codes=ANSWERS, example=example, base=str(request.base_url).rstrip("/")
+        )
+        return HTMLResponse(text, headers=POLICY)
+
+    return page
+
+
+def _example(service: Service) -> dict[str, Any]:
+    """A row to type; a column of files has the place where its base64 goes."""
+    import numpy as np
+
+    rng, described = np.random.default_rng(0), inputs_of(service.served)
+    values = {
+        name: "BASE64" if name in service.files else modality.probe(rng)
+        for name, modality in service.served.bundle.modalities.items()
+    }
+    return {name: values[name] for name in described}

@@ -1,0 +1,89 @@
+"""`POST /predict`: plain JSON in, plain JSON out."""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+
+from underlay.core import Target, are_span_tags, find_spans
+from underlay.serve.entrance import deadline_of, json_response, read_body
+from underlay.serve.questions import read_question
+from underlay.serve.request_json import parse
+from underlay.serve.served import Answer, Said
+from underlay.serve.service import Service
+
+DIGITS = 6
+"""Of a probability: more are noise between machines, and tell a copier of the model more than they tell a user."""
+
+SHOWN = 10
+"""Labels of a ranked answer, as the bundle gives them."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def predict_endpoint(service: Service) -> Endpoint:
+    """What answers `/predict` for a service."""
+
+    async def predict(request: Request) -> Response:
+        deadline = deadline_of(request)
+        body = parse(await read_body(request))
+        question = read_question(body, service.served.columns, files=service.files, limits=service.limits)
+        answers = await service.ask(
+            question.rows,
+            receive=request.receive,
+            deadline=deadline,
+            place=lambda number: f"/rows/{number}" if "rows" in body else "/row",
+        )
+        told: dict[str, Any] = {
+            "model": service.served.name,
+            "version": service.served.version,
+            "predictions": [said_of_row(answer, service, scores=question.scores) for answer in answers],
+        }
+        return json_response(told if question.id is None else told | {"id": question.id})
+
+    return predict
+
+
+def said_of_row(answer: Answer, service: Service, *, scores: bool) -> dict[str, Any]:
+    """What one row was answered, by target, as JSON data.
+
+    Args:
+        answer: Of the row.
+        service: Whose targets they are.
+        scores: Add the probability of every label.
+    """
+    return {
+        target.name: said_of_target(answer[target.name], target, scores=scores) for target in service.served.targets
+    }
+
+
+def said_of_target(said: Said, target: Target, *, scores: bool) -> Mapping[str, Any]:
+    """`prediction`, for labels `confidence`, for tags that mark spans `spans`, and `scores` if asked.
+
+    Args:
+        said: Of one target of one row.
+        target: Which.
+        scores: By label; of tags those of what was said, one a unit; of a ranking those of the ten, in order.
+    """
+    prediction = list(said.prediction) if isinstance(said.prediction, tuple) else said.prediction
+    told: dict[str, Any] = {"prediction": prediction}
+    if not math.isnan(said.confidence):
+        told["confidence"] = round(said.confidence, DIGITS)
+    if target.by_unit and are_span_tags(target.labels):
+        told["spans"] = [span._asdict() for span in find_spans(said.prediction)]
+    if scores and target.labels:
+        told["scores"] = scores_of(said.probabilities, target)
+    return told
+
+
+def scores_of(probabilities: np.ndarray, target: Target) -> dict[str, float] | list[float | None]:
+    """Probabilities of one row as JSON data."""
+    if target.by_unit:
+        best = probabilities.max(-1, initial=0.0)
+        return [None if math.isnan(value) else round(float(value), DIGITS) for value in best]
+    if target.ranked:
+        return [round(float(value), DIGITS) for value in -np.sort(-probabilities)[:SHOWN]]
+    return {label: round(float(value), DIGITS) for label, value in zip(target.labels, probabilities, strict=True)}

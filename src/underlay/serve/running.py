@@ -1,0 +1,234 @@
+"""Two listeners over one service, until SIGTERM: then what was accepted is answered before the process ends."""
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+
+from underlay.bundle import open_bundle, valid_name
+from underlay.core import ResourceError, UsageError
+from underlay.serve.access import OPEN_SECONDS, Access
+from underlay.serve.app import admin_app, data_app
+from underlay.serve.edge import edge
+from underlay.serve.entrance import Entrance
+from underlay.serve.keys import default_path, read_keys
+from underlay.serve.limits import Limits
+from underlay.serve.served import Served
+from underlay.serve.service import Service
+
+LOG = logging.getLogger("underlay.serve")
+LOOPBACK = "127.0.0.1"
+ADMIN_BODY = 1 << 10
+"""Nothing of the second listener takes a body."""
+
+CUT = 5.0
+"""Seconds after the drain in which connections are given up."""
+
+BACKLOG = 512
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one server is told.
+
+    Args:
+        bundle: Folder.
+        host: Address of the listener for everybody.
+        port: Its port; 0: any free one.
+        admin_port: Port of the listener for figures, on this machine alone; 0: any free one.
+        keys: File of keys; None: the user's own.
+        keyless: Whether requests need no key in the first minutes.
+        name: Of the model in addresses; None: the folder's.
+        limits: Of everything.
+    """
+
+    bundle: Path
+    host: str = LOOPBACK
+    port: int = 8000
+    admin_port: int = 8001
+    keys: Path | None = None
+    keyless: bool = False
+    name: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Started:
+    """What a person wants to know once it runs.
+
+    Args:
+        url: For everybody.
+        admin_url: For figures.
+        name: Of the model.
+        version: Of the model.
+        rate: Rows a second that it answered before it served.
+    """
+
+    url: str
+    admin_url: str
+    name: str
+    version: str
+    rate: float
+
+
+def run(settings: Settings, *, started: Callable[[Started], None] = lambda told: None) -> None:
+    """Serve until SIGTERM or Ctrl-C; returns when every accepted request was answered.
+
+    Args:
+        settings: Of the server.
+        started: Told once, when both ports answer.
+
+    Raises:
+        UsageError: `open`, `no_keys`, `name`, `limit`, `address`.
+        ResourceError: `port_in_use`, `port_denied`.
+        BundleRefused: The bundle is not what it was, or does not answer its golden rows as then.
+    """
+    keys = settings.keys or default_path()
+    _check_access(settings, keys)
+    name = settings.name or settings.bundle.resolve().name
+    if not valid_name(name):
+        raise UsageError(
+            f"a model cannot be called {name!r:.80} in an address",
+            "pass --name with small letters, digits, dots, dashes or underscores",
+            code="name",
+        )
+    with _bound(settings.host, settings.port) as data, _bound(LOOPBACK, settings.admin_port) as admin:
+        served = Served(name, open_bundle(settings.bundle))
+        access = Access(
+            keys, open_seconds=OPEN_SECONDS if settings.keyless else 0.0, failures=settings.limits.failed_keys
+        )
+        asyncio.run(_serve(Service(served, limits=settings.limits), access, data, admin, started))
+
+
+class _Listener(uvicorn.Server):
+    """Leaves signals to us: two of them share one process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(
+    service: Service,
+    access: Access,
+    data: socket.socket,
+    admin: socket.socket,
+    started: Callable[[Started], None],
+) -> None:
+    limits, loop, stop = service.limits, asyncio.get_running_loop(), asyncio.Event()
+    public = _listener(data_app(service, access), service, body_bytes=service.body_bytes)
+    private = _listener(admin_app(service, access), service, body_bytes=ADMIN_BODY)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    service.batcher.start()
+    serving = [loop.create_task(public.serve([data])), loop.create_task(private.serve([admin]))]
+    while not (public.started and private.started):
+        await asyncio.sleep(0.01)
+    told = Started(_url(data), _url(admin), service.served.name, service.served.version, _rate(service))
+    started(told)
+    LOG.info("started", extra={"fields": {"url": told.url, "model": told.name, "version": told.version}})
+    await stop.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):  # a second one ends the process at once
+        loop.remove_signal_handler(number)
+    service.draining = True
+    LOG.info("draining")
+    await asyncio.sleep(limits.leave_seconds)
+    public.should_exit = True
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(serving[0]), limits.drain_seconds)
+    await service.stop()
+    private.should_exit = True
+    await asyncio.gather(*serving)
+    LOG.info("stopped")
+
+
+def _listener(app: Entrance, service: Service, *, body_bytes: int) -> _Listener:
+    limits = service.limits
+    config = uvicorn.Config(
+        app,
+        http=edge(limits, body_bytes=body_bytes, refused=service.metrics.refused),
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # whoever sends X-Forwarded-For could be anybody
+        backlog=BACKLOG,
+        timeout_keep_alive=max(1, round(limits.idle_seconds)),
+        timeout_graceful_shutdown=round(limits.drain_seconds + CUT),
+    )
+    return _Listener(config)
+
+
+@contextlib.contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening socket.
+
+    Raises:
+        UsageError: `address`: the host is none of this machine's.
+        ResourceError: `port_in_use`, `port_denied`.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"{host!r} is no address: {error}", "pass --host 127.0.0.1", code="address") from None
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise _not_bound(error, host, port) from error
+        yield listener
+
+
+def _not_bound(error: OSError, host: str, port: int) -> UsageError | ResourceError:
+    if error.errno == errno.EADDRINUSE:
+        return ResourceError(
+            f"port {port} of {host} is taken by another process", "stop it, or pass another port", code="port_in_use"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ResourceError(f"port {port} may not be used", "pass one above 1023", code="port_denied")
+    return UsageError(f"cannot listen on {host}: {error.strerror}", "pass --host 127.0.0.1", code="address")
+
+
+def _check_access(settings: Settings, keys: Path) -> None:
+    if settings.keyless and not _is_loopback(settings.host):
+        raise UsageError(
+            f"--open would let everybody in who reaches {settings.host}",
+            "use it on 127.0.0.1 only, or make a key with `underlay keys create`",
+            code="open",
+        )
+    if not settings.keyless and not read_keys(keys):
+        raise UsageError(
+            f"{keys} holds no key, so nobody could ask anything",
+            "make one with `underlay keys create`, or pass --open for ten minutes on this machine",
+            code="no_keys",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _rate(service: Service) -> float:
+    pace = service.batcher.pace
+    return pace.rate / pace.size

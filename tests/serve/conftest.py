@@ -1,0 +1,166 @@
+"""Servers of their own process, on ports that were free, asked by real clients."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.compress import bundles
+
+from underlay.compress import export
+from underlay.core import Target
+from underlay.serve.keys import create
+
+ODD = Path(__file__).with_name("odd.py")
+MOODS = Target("moods", "multilabel", ("calm", "loud"))
+PRICE = Target("price", "regression")
+
+
+@dataclass
+class Server:
+    """A running server.
+
+    Args:
+        process: Of it.
+        url: For everybody.
+        admin_url: For figures.
+        key: Of scope `predict`.
+        admin_key: Of scope `admin`.
+        keys: The file of both.
+        log: Where its stderr goes.
+        name: Of the model.
+    """
+
+    process: subprocess.Popen[str]
+    url: str
+    admin_url: str
+    key: str
+    admin_key: str
+    keys: Path
+    log: Path
+    name: str
+
+    @property
+    def address(self) -> tuple[str, int]:
+        found = httpx.URL(self.url)
+        return found.host, found.port or 0
+
+    def headers(self, **more: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.key}", **more}
+
+    def post(self, path: str, body: Any, **more: str) -> httpx.Response:
+        """JSON, or bytes as they are, with the key."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = self.headers(**{"content-type": "application/json", **more})
+        return httpx.post(self.url + path, content=content, headers=headers, timeout=60)
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.url + path, headers=self.headers(), timeout=60)
+
+    def figures(self) -> dict[str, float]:
+        """What /metrics says, by name and labels."""
+        headers = {"authorization": f"Bearer {self.admin_key}"}
+        text = httpx.get(f"{self.admin_url}/metrics", headers=headers, timeout=60).text
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
+
+    def raw(self, data: bytes, *, seconds: float = 20.0) -> bytes:
+        """What comes back for these bytes until the server closes."""
+        with socket.create_connection(self.address, timeout=seconds) as peer:
+            return exchange(peer, data)
+
+    def logged(self) -> list[dict[str, Any]]:
+        """Its log, a JSON object a line."""
+        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+def exchange(peer: socket.socket, data: bytes) -> bytes:
+    """Send all, then read until the other side closes; a reset after an answer is none."""
+    found = b""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        peer.sendall(data)
+    with suppress(ConnectionResetError):
+        while piece := peer.recv(65_536):
+            found += piece
+    return found
+
+
+@contextmanager
+def serving(
+    folder: Path, scratch: Path, *options: str, odd: bool = False, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """A server of this bundle; killed if the test has not stopped it."""
+    keys, log = scratch / "keys.json", scratch / "log"
+    key, _ = create(keys, name="test")
+    admin_key, _ = create(keys, name="watch", scopes=["admin"])
+    program = [sys.executable, str(ODD)] if odd else [sys.executable, "-m", "underlay"]
+    command = [*program, "serve", str(folder), "--port", "0", "--admin-port", "0", "--keys", str(keys), "--json"]
+    command += ["--limit", "leave_seconds=0.2", *options]
+    with log.open("w", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, encoding="utf-8", env={**os.environ, **(environment or {})}
+        )
+    try:
+        said = ""
+        assert process.stdout is not None
+        while not said.rstrip().endswith("}"):
+            line = process.stdout.readline()
+            assert line, f"the server ended with {process.wait(10)}: {log.read_text(encoding='utf-8')}"
+            said += line
+        told = json.loads(said)
+        yield Server(process, told["url"], told["admin_url"], key, admin_key, keys, log, told["name"])
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def text_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported bundle of three targets that reads a text."""
+    folder = tmp_path_factory.mktemp("serve")
+    text = bundles.fitted("text.v1")
+    bundles.sealed(folder / "original", {"text": text}, targets=(bundles.LABEL, MOODS, PRICE))
+    return export(folder / "original", folder / "reviews", seconds=0.02).path
+
+
+@pytest.fixture(scope="session")
+def server(text_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """It, served; shared by tests that leave it as it was."""
+    with serving(text_bundle, tmp_path_factory.mktemp("server"), "--limit", "failed_keys=1000") as found:
+        yield found
+        assert found.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def odd_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that sleeps and breaks on demand."""
+    folder = tmp_path_factory.mktemp("odd") / "odd"
+    done = subprocess.run([sys.executable, str(ODD), "seal", str(folder)], capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def serve_odd(odd_bundle: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Serves it with options; a context manager."""
+
+    def start(*options: str, **environment: str) -> Any:
+        return serving(odd_bundle, tmp_path, *options, odd=True, environment=environment)
+
+    return start
