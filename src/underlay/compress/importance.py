@@ -52,9 +52,9 @@ def importance(model: nn.Module, batches: Iterable[Batch], loss: Callable[[Batch
     with _opened(gates.values()):
         for batch in batches:
             count += 1
-            slopes = torch.autograd.grad(loss(batch), every, allow_unused=True)
+            slopes = torch.autograd.grad(loss(batch), every, materialize_grads=True)
             for total, slope in zip(sums, slopes, strict=True):
-                total += 0.0 if slope is None else slope.abs()
+                total += slope.abs()
     means = iter(total.detach() / max(count, 1) for total in sums)
     return {name: one.read(means) for name, one in gates.items()}
 
@@ -102,7 +102,7 @@ def _before(gate: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Ten
     """Multiply what enters, `[N, units * size]`."""
 
     def multiply(_: nn.Module, entered: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        units = entered[0].unflatten(1, (len(gate), -1)) * gate.unsqueeze(-1)
+        units = entered[0].reshape(len(entered[0]), len(gate), -1) * gate.unsqueeze(-1)
         return (units.flatten(1), *entered[1:])
 
     return multiply
@@ -112,7 +112,8 @@ def _around(gate: Tensor) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tens
     """Multiply what a layer adds to what entered it."""
 
     def multiply(_: nn.Module, entered: tuple[Any, ...], left: Tensor) -> Tensor:
-        return entered[0] + gate * (left - entered[0])
+        gated: Tensor = entered[0] + gate * (left - entered[0])
+        return gated
 
     return multiply
 

@@ -105,6 +105,7 @@ def trim_vocabulary(
             modality: Any = modalities[column]
             if not isinstance(modality, TrimmableModality) or key not in weights:
                 continue
+            smaller: Any
             smaller, kept = modality.trimmed(columns[column], words)
             found.entries[column] = (len(weights[key]), len(kept))
             found.modalities[column] = smaller

@@ -3,7 +3,7 @@
 import json
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -103,8 +103,17 @@ class Measured:
     lineage: Lineage | None = None
 
 
-def release(measured: Measured, run: RunFolder, *, force: bool) -> tuple[Bundle, ReportData]:
-    """Seal the bundle, measured as re-read from disk, and write the report beside it."""
+def release(
+    measured: Measured, run: RunFolder, *, force: bool, sealing: Callable[..., Bundle] = seal
+) -> tuple[Bundle, ReportData]:
+    """Seal the bundle, measured as re-read from disk, and write the report beside it.
+
+    Args:
+        measured: What it is made from.
+        run: Where it will stand.
+        force: Whether what stands there goes.
+        sealing: Called as `bundle.seal` is.
+    """
     began = datetime.now(UTC)
     measured.say.phase("evaluate", "measuring the bundle as it stands on disk")
     calibration = calibrate(measured)
@@ -119,7 +128,7 @@ def release(measured: Measured, run: RunFolder, *, force: bool) -> tuple[Bundle,
             for one in examined
         }
 
-    bundle = seal(run.out, _contents(measured, calibration), measure=measure, force=force)
+    bundle = sealing(run.out, _contents(measured, calibration), measure=measure, force=force)
     measured.seconds["evaluate"] = (datetime.now(UTC) - began).total_seconds()
     report = _report(measured, tuple(examined), run)
     write_file(run.state / "report.json", json.dumps(report.to_dict()).encode())
@@ -170,6 +179,10 @@ def _contents(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]) 
             "seed": recipe.seed,
             "versions": package_versions(),
             "data": data.digests,
+            "sources": {
+                "training": data.table.name,
+                **({} if data.test_table is None else {"test": data.test_table.name}),
+            },
             "rows": _row_counts(data),
             "backbone": {
                 "name": measured.assembly.name,

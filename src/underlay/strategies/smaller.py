@@ -1,0 +1,221 @@
+"""Steps that make a model smaller: each takes everything a release is made from and gives the same of the new model."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from underlay.bundle import Bundle, Rule
+from underlay.bundle.torch_backend import TorchBackend
+from underlay.compress.importance import importance
+from underlay.compress.pruning import choose, prune, require_prunable
+from underlay.compress.vocabulary import shredded, trim_vocabulary
+from underlay.core import Batch, ragged, stream
+from underlay.models import FusedModel, SignalModel, build
+from underlay.objectives import Objective, build_objective
+from underlay.strategies import prepare
+from underlay.strategies.learn import Learned, learn
+from underlay.strategies.release import Measured, calibrate
+from underlay.strategies.resolve import FEWEST_STEPS
+from underlay.train import EncodedRows, RunState, Trainable, sweep
+
+IMPORTANCE_ROWS = 256
+"""Training rows whose gradients are read: the order of the units changes little beyond them."""
+
+RECOVERY_RATE = 0.5
+"""Of the peak learning rate: the weights that stay are near where they shall be."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that could be released, and the rows it learns from and is chosen by.
+
+    Args:
+        measured: Everything a release is made from.
+        rows: Training, validation and test, encoded by its modalities.
+        facts: By step: what it did, JSON data.
+    """
+
+    measured: Measured
+    rows: tuple[EncodedRows, EncodedRows, EncodedRows]
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def as_bundle(self, original: Bundle) -> Bundle:
+        """It answering in place of the original, calibrated by itself."""
+        calibration, schema = calibrate(self.measured), self.measured.data.schema
+        return replace(
+            original,
+            path=None,
+            modalities=self.measured.modalities,
+            rules={target.name: Rule.from_calibration(target, calibration[target.name]) for target in schema.targets},
+            backend=TorchBackend(self.measured.config, self._arrays()),
+            config=self.measured.config,
+        )
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name: tensor.numpy() for name, tensor in self.measured.learned.model.state_dict().items()}
+
+
+def with_smaller_vocabulary(candidate: Candidate, *, words: Sequence[str], cache: Path) -> Candidate:
+    """Only the entries that training rows and `words` take.
+
+    Args:
+        candidate: Before.
+        words: That stay whole besides.
+        cache: Folder for the rows as they are encoded now.
+
+    Raises:
+        UsageError: No column has a vocabulary, or it cannot be trimmed.
+    """
+    measured = candidate.measured
+    data, before = measured.data, measured.modalities
+    texts = {
+        column.name: prepare.column_values(data.table, column.name, data.splits.train) for column in data.schema.columns
+    }
+    found = trim_vocabulary(before, measured.config, measured.learned.model.state_dict(), texts, words=words)
+    part = "test" if len(data.splits.test) else "validation"
+    told = {}
+    for column, (was, now) in found.entries.items():
+        lost = shredded(before[column], found.modalities[column], data.values(part, column))
+        told[column] = {"entries": [was, now], "words": lost.words, "more": lost.more, "share": lost.share}
+    measured.say.note("; ".join(_said_of_words(part, column, one) for column, one in told.items()))
+    data, *rows = prepare.encode(data, found.modalities, cache=cache, say=measured.say)
+    model = loaded(found.config, found.weights)
+    learned = answered(model, rows[1], like=measured.learned)
+    changed = replace(measured, data=data, modalities=found.modalities, config=found.config, learned=learned)
+    return Candidate(changed, (rows[0], rows[1], rows[2]), {**candidate.facts, "vocabulary": told})
+
+
+def _said_of_words(part: str, column: str, one: Mapping[str, Any]) -> str:
+    was, now = one["entries"]
+    return (
+        f"{column!r}: {was:,} entries became {now:,}; {one['more']:,} of {one['words']:,} words of the {part} rows "
+        f"({one['share']:.1%}) fall to more pieces".replace("%", " %")
+    )
+
+
+def pruned(candidate: Candidate, *, ratio: float, units: Sequence[str], folder: Path) -> Candidate:
+    """Fewer units, and a short training for those that stay.
+
+    Args:
+        candidate: Before.
+        ratio: Share of each kind of unit that goes.
+        units: Kinds; see `compress.pruning.UNITS`.
+        folder: Of the training's state.
+
+    Raises:
+        UsageError: The model has nothing of the kind, or the ratio is none.
+    """
+    measured = candidate.measured
+    require_prunable(measured.config)
+    measured.say.phase("prune", f"reading what matters from the gradients of {IMPORTANCE_ROWS} rows at most")
+    objective = objective_of(measured)
+    found = importance(measured.learned.model, _alone(candidate), _loss(measured.learned.model, objective))
+    kept = {name: choose(one, ratio, units=units) for name, one in found.items()}
+    config, weights = prune(measured.config, measured.learned.model.state_dict(), kept)
+    model = loaded(config, weights)
+    fell = answered(model, candidate.rows[1], like=measured.learned)
+    if ratio == 0:
+        return replace(candidate, measured=replace(measured, config=config, learned=fell))
+    learned = recovered(replace(measured, config=config), candidate.rows, model, objective=objective, folder=folder)
+    was, now = _count(measured.learned.model), _count(learned.model)
+    told = {
+        "ratio": ratio,
+        "units": list(units),
+        "parameters": [was, now],
+        "steps": learned.state.progress.step,
+    }
+    measured.say.note(f"{was:,} parameters became {now:,}")
+    changed = replace(measured, config=config, learned=learned)
+    return Candidate(changed, candidate.rows, {**candidate.facts, "pruning": told})
+
+
+def recovered(
+    measured: Measured,
+    rows: tuple[EncodedRows, EncodedRows, EncodedRows],
+    model: SignalModel | FusedModel,
+    *,
+    objective: Objective,
+    folder: Path,
+) -> Learned:
+    """The model after a short training on the same rows, chosen by the same validation rows."""
+    own = measured.recipe.train
+    passes = math.ceil(FEWEST_STEPS * own.batch_rows * own.accumulate / max(1, len(rows[0])))
+    recipe = measured.recipe.change(
+        {
+            "train": {
+                "epochs": max(1, min(passes, int(own.epochs))),
+                "learning_rate": RECOVERY_RATE * float(own.learning_rate),
+                "freeze": min(1, int(own.freeze)),  # what lies below has lost units too
+                "probe": False,  # the head is fitted already
+                "cache": False,
+                "seeds": 1,
+                "early_stopping": 0,
+                "time_limit": None,
+            },
+            "track": {"tensorboard": False, "wandb": False, "mlflow": False},
+        }
+    )
+    torch.set_num_threads(int(own.threads))
+    return learn(
+        model,
+        rows[:2],
+        recipe=recipe,
+        schema=measured.data.schema,
+        objective=objective,
+        folder=folder,
+        say=measured.say,
+    )
+
+
+def objective_of(measured: Measured) -> Objective:
+    """What the model was trained to minimise, without terms that read a teacher: there is none here."""
+    terms = {
+        name: term
+        for name, term in measured.recipe.objective.items()
+        if not str(term.get("name", "")).startswith("distil_")
+    }
+    return build_objective(
+        terms, schema_targets=measured.data.schema.targets, class_weights=prepare.class_weights(measured.data)
+    )
+
+
+def loaded(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> SignalModel | FusedModel:
+    """A model with these weights, in evaluation mode."""
+    model = build(config, seed=0)
+    model.load_state_dict(dict(weights))
+    return model.eval()
+
+
+def answered(model: SignalModel | FusedModel, rows: EncodedRows, *, like: Learned) -> Learned:
+    """The model with what it says of the validation rows; what it has learned is told as of `like`."""
+    found = sweep(model, rows, batch_tokens=8192)
+    return Learned(
+        model,
+        RunState(like.state.progress, {}, {}),
+        {target: values.numpy() for target, values in found.logits.items()}
+        | {target: ragged(one.logits) for target, one in found.asked.items()},
+        {target: ragged(row.long() for row in one.labels) for target, one in found.asked.items()},
+    )
+
+
+def _alone(candidate: Candidate) -> Iterator[Batch]:
+    """Training rows, one a batch."""
+    rows = candidate.rows[0]
+    order = stream(candidate.measured.recipe.seed, "importance").permutation(len(rows))[:IMPORTANCE_ROWS]
+    for row in np.sort(order):
+        yield rows.batch([int(row)]).map(torch.from_numpy)
+
+
+def _loss(model: SignalModel | FusedModel, objective: Objective) -> Any:
+    trained = Trainable(model, objective).eval()
+    state = objective.init(trained.learner)
+    return lambda batch: trained(batch, state, 0).total
+
+
+def _count(model: SignalModel | FusedModel) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,175 @@
+"""`underlay compress`: what comes out was measured on the rows the original was, or there is none."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.strategies.conftest import tiny
+
+from underlay.bundle import open_bundle, verify
+from underlay.bundle.layout import LABELS, REFERENCE
+from underlay.bundle.manifest import read_sealed
+from underlay.core import BundleRefused, DataChanged, GateNotMet, OutputExists, UsageError
+from underlay.models import resolve
+from underlay.strategies import fine_tune
+from underlay.strategies.compress import Wanted, compress
+
+QUICK = {"seconds": 0.02}
+
+
+@pytest.fixture(scope="module")
+def trunk(tmp_path_factory) -> Path:
+    """A checkpoint of a small BERT with random weights and MiniLM's vocabulary, of which the rows take a tenth."""
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    folder = tmp_path_factory.mktemp("trunk")
+    torch.manual_seed(0)
+    config = transformers.BertConfig(**sizes, vocab_size=30522, max_position_embeddings=128, initializer_range=0.1)
+    transformers.BertModel(config).save_pretrained(folder)
+    (folder / "tokenizer.json").write_bytes(resolve("minilm").assets["tokenizer.json"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def original(trunk: Path, snippets: Path, tmp_path_factory) -> Path:
+    """The trunk fine-tuned for two epochs on few rows."""
+    out = tmp_path_factory.mktemp("compress") / "original"
+    fine_tune(str(snippets), recipe=tiny(f"model.trunk={trunk}", "model.options={}", "train.freeze=0"), out=out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def small(original, snippets, tmp_path_factory):
+    """The same with a smaller vocabulary and fewer units, whatever it loses."""
+    out = tmp_path_factory.mktemp("compress") / "small"
+    wanted = Wanted(vocabulary=True, prune=0.5)
+    return compress(original, out, wanted=wanted, source=str(snippets), max_drop=100, **QUICK)
+
+
+def test_the_result_is_smaller_and_answers_its_golden_rows(original, small):
+    assert verify(small.bundle.path).golden.difference <= 1e-5
+    was, now = (
+        sum(one["bytes"] for one in read_sealed(path)[0].files.values()) for path in (original, small.bundle.path)
+    )
+    assert now < was
+    assert [line.bytes for line in small.lines] == [was, now]
+    assert [step.kept for step in small.steps] == [True, True]
+
+
+def test_the_result_names_its_parent_and_what_was_done(original, small):
+    manifest, _ = read_sealed(small.bundle.path)
+    assert manifest.parent == read_sealed(original)[0].seal
+    done = {step["name"]: step["facts"] for step in small.bundle.provenance["compressed"]}
+    assert done["pruning"]["parameters"][1] < done["pruning"]["parameters"][0]
+    assert done["vocabulary"]["text"]["entries"][1] < done["vocabulary"]["text"]["entries"][0]
+    assert 0 < done["vocabulary"]["text"]["share"] < 1
+    assert "Made from the bundle" in small.bundle.card
+
+
+def test_calibration_thresholds_and_reference_are_its_own(original, small):
+    was, now = (read_sealed(path)[1] for path in (original, small.bundle.path))
+    assert was[LABELS] != now[LABELS]
+    assert was[REFERENCE] != now[REFERENCE]
+    assert small.bundle.calibration["label"]["temperature"] > 0
+
+
+def test_figures_are_those_of_the_same_test_rows(original, small):
+    was = open_bundle(original).metrics["label"]["n"]
+    assert small.bundle.metrics["label"]["n"] == was
+    for line, path in zip(small.lines, (original, small.bundle.path), strict=True):
+        name, found = line.figures["label"]
+        assert found.value == pytest.approx(open_bundle(path).metrics["label"][name]["value"])
+
+
+def test_a_label_order_that_is_broken_is_noticed(small, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(small.bundle.path, broken)
+    config = json.loads((broken / "config.json").read_text())
+    config["schema"]["targets"][0]["labels"].reverse()
+    (broken / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BundleRefused, match="config"):
+        open_bundle(broken)
+
+
+def test_nothing_is_written_where_every_step_loses_too_much(original, snippets, tmp_path):
+    with pytest.raises(GateNotMet, match="no step loses at most -100 points"):
+        compress(
+            original, tmp_path / "out", wanted=Wanted(vocabulary=True), source=str(snippets), max_drop=-100, **QUICK
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_data_than_it_was_trained_on_is_refused(original, snippets, tmp_path):
+    changed = tmp_path / "snippets.csv"
+    lines = snippets.read_text(encoding="utf-8").splitlines(keepends=True)
+    changed.write_text("".join(lines[:-1]), encoding="utf-8")
+    with pytest.raises(DataChanged, match="can no longer be told apart"):
+        compress(original, tmp_path / "out", wanted=Wanted(vocabulary=True), source=str(changed), **QUICK)
+
+
+def test_the_data_is_found_beside_the_bundle(original, snippets, tmp_path):
+    shutil.copytree(original, tmp_path / "bundle")
+    with pytest.raises(UsageError, match=r"snippets\.csv, which is neither in this folder nor beside"):
+        compress(tmp_path / "bundle", tmp_path / "out", wanted=Wanted(vocabulary=True), **QUICK)
+    shutil.copy(snippets, tmp_path / "snippets.csv")
+    found = compress(tmp_path / "bundle", tmp_path / "out", wanted=Wanted(vocabulary=True), max_drop=100, **QUICK)
+    assert found.bundle.path == tmp_path / "out"
+
+
+def test_what_stands_there_is_not_replaced_unasked(original, small):
+    with pytest.raises(OutputExists):
+        compress(original, small.bundle.path, wanted=Wanted(vocabulary=True))
+
+
+@pytest.mark.parametrize("wanted", [{}, {"prune": 1.0}, {"prune": 0.5, "words": ("a",)}])
+def test_what_cannot_be_asked_for_is_refused(wanted):
+    with pytest.raises(UsageError):
+        Wanted(**wanted)
+
+
+def test_a_compressed_bundle_is_compressed_again(small, snippets, tmp_path):
+    again = compress(
+        small.bundle.path, tmp_path / "out", wanted=Wanted(prune=0.3), source=str(snippets), max_drop=100, **QUICK
+    )
+    assert again.lines[1].bytes < again.lines[0].bytes
+    assert again.bundle.predict(["a quiet film"])
+
+
+def test_eight_bits_come_last_and_are_measured_by_themselves(original, snippets, tmp_path):
+    pytest.importorskip("onnxruntime")
+    wanted = Wanted(vocabulary=True, int8=True)
+    found = compress(original, tmp_path / "out", wanted=wanted, source=str(snippets), max_drop=100, **QUICK)
+    assert [step.name for step in found.steps if step.kept] == ["vocabulary", "int8"]
+    assert read_sealed(found.bundle.path)[0].parent == read_sealed(original)[0].seal
+    assert verify(found.bundle.path).golden.difference <= 1e-3
+    assert "## Exported" in found.bundle.card
+    name, figure = found.lines[1].figures["label"]
+    assert found.bundle.metrics["label"][name]["value"] == pytest.approx(figure.value)
+    assert np.isfinite(found.bundle.predict_proba(["a quiet film"])).all()
+
+
+def test_a_student_is_taught_on_the_rows_its_teacher_learned_from(original, snippets, tmp_path):
+    wanted = Wanted(distil="layers:1", prune=0.25)
+    found = compress(original, tmp_path / "out", wanted=wanted, source=str(snippets), max_drop=100, **QUICK)
+    assert [step.name for step in found.steps] == ["distillation", "pruning"]
+    assert found.bundle.config["trunk"]["depth"] == 1
+    assert found.bundle.provenance["rows"] == open_bundle(original).provenance["rows"]
+    assert read_sealed(found.bundle.path)[0].parent == read_sealed(original)[0].seal
+
+
+def test_the_command_shows_what_was_lost_and_what_was_gained(original, snippets, underlay, tmp_path):
+    pressed = underlay("compress", str(original), "--vocabulary", "--data", str(snippets), "--max-drop", "100",
+                       "--out", "small", "--json")  # fmt: skip
+    assert pressed.returncode == 0, pressed.stderr
+    told = json.loads(pressed.stdout)
+    assert [step["name"] for step in told["steps"]] == ["vocabulary"]
+    assert told["bundles"][1]["bytes"] < told["bundles"][0]["bytes"]
+    assert "fall to more pieces" in pressed.stderr
+    again = underlay("compress", str(original), "--vocabulary", "--data", str(snippets), "--out", "small")
+    assert again.returncode == 2
+    missed = underlay("compress", str(original), "--prune", "0.9", "--data", str(snippets), "--max-drop", "-100")
+    assert missed.returncode == 7
+    assert "underlay: max_drop: no step loses" in missed.stderr
