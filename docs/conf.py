@@ -28,8 +28,8 @@ napoleon_custom_sections = [("Source", "notes")]
 # The same class is documented in the room that makes it and named in the rooms that use it.
 suppress_warnings = ["ref.python", "autodoc.duplicate_object"]
 
-COMMANDS = ("fit", "predict", "evaluate", "report", "verify", "doctor")
-COMMANDS += ("data check", "data sample", "data split", "data weights")
+COMMANDS = ("fit", "predict", "evaluate", "report", "verify", "serve", "doctor")
+COMMANDS += ("data check", "data sample", "data split", "data weights", "keys create", "keys list", "keys revoke")
 
 
 def write_generated() -> None:

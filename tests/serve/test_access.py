@@ -79,7 +79,7 @@ def test_no_key_an_unknown_one_a_revoked_one_and_an_expired_one_are_told_the_sam
 
 @pytest.mark.row("A02")
 def test_malformed_credentials_are_no_key_and_two_are_no_request(server):
-    for given in ("Basic abc", "Bearer", "Bearer ", server.key, f"Bearer{server.key}"):
+    for given in ("Basic abc", "Bearer", f"Bearer {server.key} x", server.key, f"Bearer{server.key}"):
         assert httpx.get(f"{server.url}/v2", headers={"authorization": given}).status_code == 401, given
     twice = [("authorization", f"Bearer {server.key}")] * 2
     assert httpx.get(f"{server.url}/v2", headers=twice).status_code == 400

@@ -155,7 +155,7 @@ class Edge(HttpToolsProtocol):
         refusal = Refusal(code)
         type(self).refused(code)
         LOG.warning("refused", extra={"fields": {"code": code, "peer": self.client[0] if self.client else ""}})
-        cycle = self.cycle
+        cycle = cast("Any", self.cycle)  # None before the first request, whatever its type says
         if cycle is not None and not cycle.response_complete:
             if not self._in_body:
                 cycle.keep_alive = False  # an earlier request's answer; it closes the connection

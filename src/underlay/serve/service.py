@@ -111,9 +111,9 @@ class Service:
         everything = asyncio.gather(*answers)
         gone = asyncio.ensure_future(_left(receive))
         try:
-            await asyncio.wait(
-                {everything, gone}, timeout=max(0.0, deadline - time.monotonic()), return_when=asyncio.FIRST_COMPLETED
-            )
+            waited: set[asyncio.Future[Any]] = {everything, gone}
+            left = max(0.0, deadline - time.monotonic())
+            await asyncio.wait(waited, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if everything.done():
                 return everything.result()
             if gone.done():
