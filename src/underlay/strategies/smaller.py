@@ -14,10 +14,11 @@ from underlay.bundle.torch_backend import TorchBackend
 from underlay.compress.importance import importance
 from underlay.compress.pruning import choose, prune, require_prunable
 from underlay.compress.vocabulary import shredded, trim_vocabulary
-from underlay.core import Batch, ragged, stream
+from underlay.core import Batch, derive_seed, ragged, stream
 from underlay.models import FusedModel, SignalModel, build
 from underlay.objectives import Objective, build_objective
 from underlay.strategies import prepare
+from underlay.strategies.hiding import hiding_of
 from underlay.strategies.learn import Learned, learn
 from underlay.strategies.release import Measured, calibrate
 from underlay.strategies.resolve import FEWEST_STEPS
@@ -169,6 +170,7 @@ def recovered(
         objective=objective,
         folder=folder,
         say=measured.say,
+        batch_maps=hiding_of(recipe, measured.data.schema, measured.modalities),
     )
 
 
@@ -205,10 +207,14 @@ def answered(model: SignalModel | FusedModel, rows: EncodedRows, *, like: Learne
 
 def _alone(candidate: Candidate) -> Iterator[Batch]:
     """Training rows, one a batch."""
-    rows = candidate.rows[0]
-    order = stream(candidate.measured.recipe.seed, "importance").permutation(len(rows))[:IMPORTANCE_ROWS]
+    rows, measured = candidate.rows[0], candidate.measured
+    order = stream(measured.recipe.seed, "importance").permutation(len(rows))[:IMPORTANCE_ROWS]
+    generator = torch.Generator().manual_seed(derive_seed(measured.recipe.seed, "importance"))
     for row in np.sort(order):
-        yield rows.batch([int(row)]).map(torch.from_numpy)
+        batch = rows.batch([int(row)]).map(torch.from_numpy)
+        for change in hiding_of(measured.recipe, measured.data.schema, measured.modalities):
+            batch = change(batch, generator)
+        yield batch
 
 
 def _loss(model: SignalModel | FusedModel, objective: Objective) -> Any:
