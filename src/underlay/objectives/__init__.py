@@ -6,6 +6,7 @@ from underlay.objectives.distil_hidden import distil_hidden as distil_hidden
 from underlay.objectives.distil_logits import distil_logits as distil_logits
 from underlay.objectives.distil_relations import distil_relations as distil_relations
 from underlay.objectives.focal import focal as focal
+from underlay.objectives.r_drop import r_drop as r_drop
 from underlay.objectives.recipe import LOSSES as LOSSES
 from underlay.objectives.recipe import LossEntry as LossEntry
 from underlay.objectives.recipe import balanced_weights as balanced_weights

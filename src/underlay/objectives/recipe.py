@@ -13,6 +13,7 @@ from underlay.objectives.distil_hidden import distil_hidden
 from underlay.objectives.distil_logits import distil_logits
 from underlay.objectives.distil_relations import distil_relations
 from underlay.objectives.focal import focal
+from underlay.objectives.r_drop import r_drop
 from underlay.objectives.schedule import SCHEDULES
 from underlay.objectives.squared_error import squared_error
 from underlay.objectives.term import LossTerm, Objective, Schedule
@@ -40,6 +41,7 @@ ONE_OF_SEVERAL: tuple[Task, ...] = ("binary", "multiclass", "tagging", "next-ite
 
 LOSSES("cross_entropy.v1")(LossEntry(cross_entropy, ONE_OF_SEVERAL))
 LOSSES("focal.v1")(LossEntry(focal, ONE_OF_SEVERAL))
+LOSSES("r_drop.v1")(LossEntry(r_drop, ONE_OF_SEVERAL))
 LOSSES("binary_cross_entropy.v1")(LossEntry(binary_cross_entropy, ("multilabel",)))
 LOSSES("squared_error.v1")(LossEntry(squared_error, ("regression",)))
 LOSSES("distil_logits.v1")(LossEntry(distil_logits, ("binary", "multiclass", "multilabel", "regression"), taught=True))
