@@ -4,6 +4,7 @@ Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,19 @@ from underlay.core import Listener, UsageError
 from underlay.objectives import build_objective
 from underlay.strategies import prepare
 from underlay.strategies.checks import check_data
-from underlay.strategies.fine_tune import Clock, FineTuned, best_of_seeds
+from underlay.strategies.fine_tune import Clock, FineTuned, best_of_seeds, bytes_needed, drawn, resolve_run
 from underlay.strategies.learn import learn
 from underlay.strategies.listening import Say
 from underlay.strategies.mixing import mixing_of
 from underlay.strategies.precision import precision_of
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Lineage, Measured, read_report, release
-from underlay.strategies.resolve import device_of, resolve_recipe
+from underlay.strategies.resolve import device_of
 from underlay.strategies.run_folder import RunFolder
-from underlay.strategies.students import Student, require_same_labels, with_teacher_terms
-from underlay.strategies.teaching import teach
-from underlay.train import AugmentedRows, Callback, Ranks, RepeatedRows, run_lock
+from underlay.strategies.students import Student
+from underlay.strategies.teacher_terms import require_same_labels, with_teacher_terms
+from underlay.strategies.teaching import seal_of, teach
+from underlay.train import Callback, Ranks, run_lock
 
 
 def distil(
@@ -82,6 +84,7 @@ def distil(
         with clock("read"):
             say.phase("read", "reading")
             data = prepare.read(source, chosen.recipe, test=test, cache=cache, say=say)
+            run.require_same_data({**data.digests, "teacher": " ".join(map(seal_of, teachers))})
             require_same_labels(teachers, data.schema)
             recipe = with_teacher_terms(chosen.recipe, data.schema)
             assembly = chosen.assemble(recipe, data, say=say)
@@ -100,29 +103,19 @@ def distil(
         config = chosen.configure(assembly, modalities, data.schema, recipe)
         mixing = mixing_of(recipe, assembly, config, schema=data.schema)
         if begun is None:
-            resolved = resolve_recipe(
-                recipe.change({"data": {"series": False, "events": None, **(data.table.gathered or {})}}),
-                schema=data.schema,
-                assembly=assembly,
-                lengths=lesson.rows.lengths,
-                max_length=max(int(modality.facts().get("max_length", 0)) for modality in modalities.values()),
-                device=device_of(),
-            )
+            resolved = resolve_run(recipe, data, assembly, modalities, lesson.rows)
             if resolved.train.precision == "auto":
                 timed = chosen.build(assembly, config, seed=resolved.seed)
                 fastest = precision_of(timed, rows[0], schema=data.schema, recipe=resolved, device=device_of())
                 resolved = resolved.change({"train": {"precision": fastest}})
             run.keep(resolved, {"data": lesson.digests, "trunks": dict(assembly.reasons)}, modalities)
         recipe = run.recipe or recipe
+        assembly = replace(assembly, reasons=run.kept("trunks") or {})
         torch.set_num_threads(int(recipe.train.threads))
-        run.require_space(
-            10 * assembly.weights_bytes
-        )  # two checkpoints of weights, best ones and moments; bundle twice
+        run.require_space(bytes_needed(assembly, recipe, (lesson.rows, *rows[1:])))
         objective = build_objective(
             recipe.objective, schema_targets=data.schema.targets, class_weights=prepare.class_weights(data)
         )
-        share, times = recipe.train.augment, int(recipe.train.repeat)
-        drawn = lesson.rows if share == 0 else AugmentedRows(lesson.rows, lesson.values, share)
         with clock("train"):
             learned = best_of_seeds(
                 recipe,
@@ -134,7 +127,7 @@ def distil(
                     objective=objective,
                     folder=folder,
                     say=say,
-                    draw_from=drawn if times == 1 else RepeatedRows(drawn, times),
+                    draw_from=drawn(recipe, lesson.rows, lesson.values),
                     callbacks=callbacks,
                     mixing=mixing,
                 ),

@@ -1,12 +1,13 @@
 """Fine-tuning, from a data source to a bundle that stands on disk: read top to bottom."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from underlay.bundle import Bundle, open_bundle
@@ -108,7 +109,7 @@ def fine_tune(
         batch_maps = (*hiding_of(recipe, data.schema, modalities), *batch_maps)
         mixing = mixing_of(recipe, assembly, config, schema=data.schema)
         if begun is None and ranks.main:
-            resolved = _resolved(recipe, data, assembly, modalities, rows[0], processes=ranks.count)
+            resolved = resolve_run(recipe, data, assembly, modalities, rows[0], processes=ranks.count)
             if resolved.train.precision == "auto":
                 timed = assembly.build(config, seed=resolved.seed)
                 chosen = precision_of(timed, rows[0], schema=data.schema, recipe=resolved, device=device_of())
@@ -118,7 +119,7 @@ def fine_tune(
         recipe = run.recipe or recipe
         assembly = replace(assembly, reasons=run.kept("trunks") or {})
         torch.set_num_threads(int(recipe.train.threads))
-        run.require_space(_bytes_needed(assembly, recipe, rows))
+        run.require_space(bytes_needed(assembly, recipe, rows))
         objective = objective or build_objective(
             recipe.objective, schema_targets=data.schema.targets, class_weights=prepare.class_weights(data)
         )
@@ -134,7 +135,7 @@ def fine_tune(
                     folder=folder,
                     say=say,
                     ranks=ranks,
-                    draw_from=_drawn(recipe, data, rows[0]),
+                    draw_from=drawn(recipe, rows[0], data.table.values),
                     callbacks=callbacks,
                     batch_maps=batch_maps,
                     mixing=mixing,
@@ -193,15 +194,25 @@ def best_of_seeds(recipe: Recipe, run: Any, *, folder: Path, say: Say) -> Learne
     return learned[best]
 
 
-def _resolved(
+def resolve_run(
     recipe: Recipe,
     data: Prepared,
     assembly: Assembly,
     modalities: Mapping[str, Modality],
     rows: EncodedRows,
     *,
-    processes: int,
+    processes: int = 1,
 ) -> Recipe:
+    """The recipe of a run on these rows, every automatic choice but the precision made.
+
+    Args:
+        recipe: As the user gave it.
+        data: Read and split.
+        assembly: The trunks.
+        modalities: Fitted, by column.
+        rows: That teach.
+        processes: That share this machine's cores.
+    """
     longest = max(int(modality.facts().get("max_length", 0)) for modality in modalities.values())
     return resolve_recipe(
         recipe.change({"data": {"series": False, "events": None, **(data.table.gathered or {})}}),
@@ -214,14 +225,20 @@ def _resolved(
     )
 
 
-def _drawn(recipe: Recipe, data: Prepared, rows: EncodedRows) -> Rows | None:
-    """What batches are drawn from where the recipe asks for augmentation, or for each row more than once."""
-    drawn = None if recipe.train.augment == 0 else AugmentedRows(rows, data.table.values, recipe.train.augment)
+def drawn(recipe: Recipe, rows: EncodedRows, values: Callable[[str, np.ndarray], Sequence[Any]]) -> Rows | None:
+    """What batches are drawn from where the recipe asks for augmentation, or for each row more than once.
+
+    Args:
+        recipe: Resolved.
+        rows: That teach.
+        values: (column, row numbers of the store) -> raw values.
+    """
+    changed = None if recipe.train.augment == 0 else AugmentedRows(rows, values, recipe.train.augment)
     times = int(recipe.train.repeat)
-    return drawn if times == 1 else RepeatedRows(drawn or rows, times)
+    return changed if times == 1 else RepeatedRows(changed or rows, times)
 
 
-def _bytes_needed(assembly: Assembly, recipe: Recipe, rows: Iterable[EncodedRows]) -> int:
+def bytes_needed(assembly: Assembly, recipe: Recipe, rows: Iterable[EncodedRows]) -> int:
     """Two checkpoints (weights, best weights, two moments), the bundle twice, and the activation cache."""
     weights = assembly.weights_bytes
     cache = sum(int(part.lengths.sum()) for part in rows) * int(assembly.backbones[0].trunk.get("width", 256)) * 2

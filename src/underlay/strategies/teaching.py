@@ -21,7 +21,8 @@ from underlay.strategies.positions import hidden_of
 from underlay.strategies.prepared import Prepared
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.stacked import Stacked, open_unlabelled, with_unlabelled
-from underlay.strategies.students import feature_width, model_of, taught_terms
+from underlay.strategies.students import feature_width, model_of
+from underlay.strategies.teacher_terms import taught_terms
 from underlay.train import EncodedRows, sweep
 
 SLICE = 8_192
