@@ -74,6 +74,8 @@ def choose(importance: Importance, ratio: float, *, units: Collection[str] = ("h
 
 def _across(scores: Sequence[Tensor], layers: Sequence[int], ratio: float, *, step: int) -> tuple[tuple[int, ...], ...]:
     """Units that stay, by layer, when those of `layers` compete; the other layers keep theirs."""
+    if not layers:
+        return tuple(tuple(range(len(one))) for one in scores)
     pool = torch.cat([scores[layer] for layer in layers])
     owner = torch.cat([torch.full((len(scores[layer]),), layer) for layer in layers])
     left = {layer: len(scores[layer]) for layer in layers}
@@ -103,9 +105,6 @@ def prune(
         config: Of the model.
         weights: Its state by name.
         kept: By the trunk's name in the model: `trunk`, or `branches.0.trunk`.
-
-    Raises:
-        UsageError: `not_prunable`: the model has no transformer trunk of ours.
     """
     changed, tensors = dict(config), dict(weights)
     for prefix, branch in branches(config):
