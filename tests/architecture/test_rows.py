@@ -19,11 +19,10 @@ OWED = (
     # Faults of a single process, and of one among several that train.
     | numbered("F", *range(1, 11), 37, 42, 44, 45, 46)
     # A server: what reaches its socket, who may, what a request holds. No file is downloaded (T22); keys of one model,
-    # timing, repeated requests, quotas and reviewers (A07, A13 to A17), and requests made from the document (J14), come
-    # with what they are about.
+    # timing, repeated requests, quotas and reviewers (A07, A13 to A17) come with what they are about.
     | numbered("T", *range(1, 22))
     | numbered("A", *range(1, 7), 8, 9, 10, 11, 12)
-    | numbered("J", *range(1, 14))
+    | numbered("J", *range(1, 15))
     | numbered("I", 12)
     | numbered("F", 14, 15, 16, 19, 20)
     # Texts, and attacks on the search for personal data in them.

@@ -174,6 +174,25 @@ def processor_seconds(server: Server) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
+def test_a_refused_request_gets_one_answer_however_much_of_its_body_follows(server):
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(server.address, timeout=20) as peer:
+        peer.sendall(head)
+        first = peer.recv(65_536)  # without a key its body is of no use
+        assert status(first) == 401
+        rest = exchange(peer, (b"%x\r\n%b\r\n" % (65_536, b" " * 65_536)) * 40)
+    assert rest == b""
+
+
+def test_what_follows_a_request_is_answered_after_it_or_not_at_all(server):
+    good = request(server, length())
+    two = server.raw(good + request(server, length(), b"Connection: close"))
+    assert two.count(b"HTTP/1.1 200 OK") == 2
+    junk = server.raw(good + b"junk\r\n\r\n")
+    assert status(junk) == 200
+    assert junk.count(b"content-length: ") == 1
+
+
 @pytest.mark.row("T11")
 def test_a_compressed_body_is_refused_unread(server):
     found = server.post("/predict", b"\x1f\x8b" + b"\0" * 100, **{"content-encoding": "gzip"})

@@ -8,6 +8,8 @@ import sys
 import httpx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.architecture.test_torch_absent import BLOCK
 from tests.compress import bundles
 from tests.modalities.examples import EXAMPLES
@@ -318,3 +320,43 @@ assert not [name for name in sys.modules if name.partition(".")[0] in ("torch", 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["predictions"][0]["label"]["prediction"] in ("red", "green", "blue")
+
+
+NAMES = st.text(max_size=6) | st.sampled_from(["rows", "row", "text", "inputs", "name", "__proto__"])
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+ROW = st.fixed_dictionaries({"text": st.text(max_size=40) | ANY}, optional={"other": ANY})
+QUESTION = st.fixed_dictionaries(
+    {}, optional={"rows": st.lists(ROW, max_size=3) | ANY, "row": ROW | ANY, "scores": st.booleans() | ANY, "id": ANY}
+)
+TENSOR = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["text", "other"]) | ANY,
+        "shape": st.lists(st.integers(-1, 3), max_size=3) | ANY,
+        "datatype": st.sampled_from(["BYTES", "FP32", "INT8", "BOOL", "JSON"]) | ANY,
+        "data": st.lists(st.text(max_size=9), max_size=3) | ANY,
+    }
+)
+INFERENCE = st.fixed_dictionaries({"inputs": st.lists(TENSOR, max_size=2) | ANY}, optional={"id": ANY, "outputs": ANY})
+
+
+@pytest.mark.row("J14")
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.tuples(st.just("/predict"), QUESTION | ANY) | st.tuples(st.just("/v2/models/reviews/infer"), INFERENCE | ANY))
+def test_no_document_whatever_breaks_the_server_or_gets_a_status_that_is_not_documented(server, client, asked):
+    path, body = asked
+    found = client.post(path, content=json.dumps(body).encode())  # NaN and half characters among them
+    route = path.replace("reviews", "{name}")
+    assert str(found.status_code) in client.documented[route]["post"]["responses"]
+    assert found.status_code in (200, 400, 413, 422)
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    headers = server.headers(**{"content-type": "application/json"})
+    with httpx.Client(base_url=server.url, headers=headers, timeout=60) as found:
+        found.documented = server.get("/openapi.json").json()["paths"]
+        yield found

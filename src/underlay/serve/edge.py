@@ -156,6 +156,11 @@ class Edge(HttpToolsProtocol):
         type(self).refused(code)
         LOG.warning("refused", extra={"fields": {"code": code, "peer": self.client[0] if self.client else ""}})
         cycle = cast("Any", self.cycle)  # None before the first request, whatever its type says
+        if self.transport.is_closing():
+            return
+        if cycle is not None and cycle.response_complete and self._in_body:
+            self.transport.close()  # it was answered before its body was here; a second answer would be another's
+            return
         if cycle is not None and not cycle.response_complete:
             if not self._in_body:
                 cycle.keep_alive = False  # an earlier request's answer; it closes the connection

@@ -99,7 +99,11 @@ class Entrance:
         await json_response(told, status=refusal.status, headers=refusal.headers)(scope, receive, send)
 
     def _headers(self, identity: str) -> list[tuple[bytes, bytes]]:
-        headers = [(b"x-request-id", identity.encode()), (b"cache-control", b"no-store")]
+        headers = [
+            (b"x-request-id", identity.encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
         return [*headers, (b"connection", b"close")] if self._service.draining else headers
 
 

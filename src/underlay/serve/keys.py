@@ -63,9 +63,16 @@ def digest_of(text: str) -> str:
 
 
 def default_path() -> Path:
-    """Where keys are kept if nobody says otherwise: `underlay/keys.json` in the user's folder of settings."""
+    """Where keys are kept if nobody says otherwise: `underlay/keys.json` in the user's folder of settings.
+
+    Raises:
+        UsageError: `keys`: there is no such folder.
+    """
     kept = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(kept) if kept else Path.home() / ".config") / "underlay" / "keys.json"
+    try:
+        return (Path(kept) if kept else Path.home() / ".config") / "underlay" / "keys.json"
+    except RuntimeError as error:
+        raise UsageError("this user has no home folder to keep keys in", "pass --keys FILE", code="keys") from error
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:

@@ -31,7 +31,10 @@ def page_endpoint(service: Service) -> Endpoint:
     """`GET /docs`."""
     made = Environment(loader=PackageLoader("underlay.serve"), autoescape=True, undefined=StrictUndefined)
     template = made.get_template("docs.html.jinja")
-    document, example = openapi(service), json.dumps({"rows": [_example(service)]}, ensure_ascii=False)
+    document, example = (
+        openapi(service),
+        json.dumps({"rows": [_example(service)]}, ensure_ascii=False).replace("'", "'\\''"),
+    )
 
     async def page(request: Request) -> Response:
         text = template.render(
