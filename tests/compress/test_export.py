@@ -333,11 +333,11 @@ def test_eight_bits_are_smaller_answer_alike_and_row_by_row(tmp_path):
 
 
 def test_eight_bits_that_change_what_is_decided_are_not_written(original, tmp_path, monkeypatch):
-    from underlay.compress import int8
+    from underlay.compress import int8, products
 
-    scaled = int8._scaled
-    monkeypatch.setattr(int8, "LEAST", 64)
-    monkeypatch.setattr(int8, "_scaled", lambda matrix, axis: (scaled(matrix, axis)[0], 2 * scaled(matrix, axis)[1]))
+    scaled = int8.scaled
+    monkeypatch.setattr(products, "LEAST", 64)
+    monkeypatch.setattr(int8, "scaled", lambda matrix, axis: (scaled(matrix, axis)[0], 2 * scaled(matrix, axis)[1]))
     with pytest.raises(GateNotMet):
         export(original, tmp_path / "out", int8=True, **QUICK)
     assert left_in(tmp_path) == []

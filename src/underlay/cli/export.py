@@ -1,16 +1,17 @@
 """`underlay export`: a bundle that answers without PyTorch, or its graph for other tools."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from underlay.cli.options import DATA_HELP, BundleFolder, Json, Quiet
-from underlay.core import MissingColumn, UsageError
+from underlay.core import UsageError
 
 if TYPE_CHECKING:
-    from underlay.compress import Exported
+    from underlay.compress import Exported, Labelled
+    from underlay.core import Listener
+    from underlay.strategies.known_rows import KnownRows
 
 ENDINGS = {"onnx": "", "torch": ".pt2"}
 """Formats, and what the output ends in where --out is not given."""
@@ -29,6 +30,13 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="Large products in eight bits: smaller, faster, not equal.")
     ] = False,
+    static: Annotated[
+        bool, typer.Option("--static", help="With --int8: ranges of activations fixed on --data; else as they come.")
+    ] = False,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(metavar="POINTS", help="With --int8 and labelled --data: may lose so much; 0.5 by default."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what stands at --out.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -36,14 +44,27 @@ def export(
     """Write a bundle as a graph; exit 7, with nothing written, if that answers otherwise."""
     if to not in ENDINGS:
         raise UsageError(f"--to {to} is not known", f"use one of {', '.join(ENDINGS)}")
+    _require_sense(int8=int8, static=static, max_drop=max_drop, data=data)
     from underlay.cli.streams import put_json
     from underlay.cli.terminal import Terminal
+    from underlay.compress import MAX_DROP
     from underlay.compress import export as run
 
     final = out or bundle.with_name(f"{bundle.name}-{'int8' if int8 else to}{ENDINGS[to]}")
     with Terminal(quiet=quiet) as terminal:
-        columns = None if data is None else _columns(bundle, data)
-        found = run(bundle, final, to=to, int8=int8, columns=columns, force=force, listener=terminal)
+        rows = None if data is None else _rows(bundle, data)
+        found = run(
+            bundle,
+            final,
+            to=to,
+            int8=int8,
+            static=static,
+            max_drop=MAX_DROP if max_drop is None else max_drop,
+            columns=None if rows is None else rows.seen,
+            labelled=_labelled(rows, asked=max_drop is not None, listener=terminal) if int8 else None,
+            force=force,
+            listener=terminal,
+        )
     if json:
         put_json(found.to_dict())
         return
@@ -51,18 +72,46 @@ def export(
     typer.echo(found.path)
 
 
-def _columns(bundle: Path, data: str) -> Mapping[str, Sequence[Any]]:
-    """Raw values of the columns that the bundle reads."""
-    from underlay.bundle import open_bundle
-    from underlay.data import gathered_as, open_table
+def _require_sense(*, int8: bool, static: bool, max_drop: float | None, data: str | None) -> None:
+    """Say what does nothing alone.
 
-    opened = open_bundle(bundle, replay=False)
-    table = gathered_as(open_table(data), opened.provenance.get("recipe", {}))
-    for column in opened.schema.columns:
-        if column.name not in table.columns:
-            raise MissingColumn("this bundle", column.name, table.columns)
-    table = table.with_files(opened.file_columns)
-    return {column.name: table.values(column.name) for column in opened.schema.columns}
+    Raises:
+        UsageError: An option asks for one that is not there.
+    """
+    if not int8 and (static or max_drop is not None):
+        raise UsageError(f"{'--static' if static else '--max-drop'} is about eight bits", "add --int8")
+    if data is None and (static or max_drop is not None):
+        raise UsageError(f"{'--static' if static else '--max-drop'} needs rows", "name a file: --data FILE")
+    if max_drop is not None and not 0 <= max_drop <= 100:
+        raise UsageError(f"--max-drop {max_drop:g}: points of a hundred are lost", "give 0 to 100, such as 0.5")
+
+
+def _rows(bundle: Path, data: str) -> "KnownRows":
+    from underlay.bundle import open_bundle
+    from underlay.strategies.known_rows import known_rows
+
+    return known_rows(open_bundle(bundle, replay=False), data)
+
+
+def _labelled(rows: "KnownRows | None", *, asked: bool, listener: "Listener") -> "Labelled | None":
+    """Rows on which the loss is measured; none where no answer is known.
+
+    Raises:
+        UsageError: `--max-drop` asks for one.
+    """
+    from underlay.compress import Labelled
+    from underlay.core import Event
+
+    if rows is None:
+        return None
+    if rows.truths is None:
+        if asked:
+            raise UsageError("--max-drop needs rows whose answer is known; this data has no column of the target")
+        listener(Event("note", "this data has no answers, so what eight bits lose is not measured", {}))
+        return None
+    part = "the validation rows of its own data" if rows.own else "half of these rows"
+    listener(Event("note", f"what is lost is measured on {part}, at most {len(next(iter(rows.held.values()))):,}", {}))
+    return Labelled(rows.held, rows.truths)
 
 
 def _show(found: "Exported") -> None:
@@ -77,6 +126,7 @@ def _show(found: "Exported") -> None:
                 f"{one.decisions} of {one.decided} decisions changed",
                 markup=False,
             )
+    _show_eight_bits(found)
     results().print(f"{found.bytes_before / 1e6:.1f} MB became {found.bytes_after / 1e6:.1f} MB", markup=False)
     if not found.speeds:
         return
@@ -86,8 +136,29 @@ def _show(found: "Exported") -> None:
         ["backend", "one row, ms", "99th percentile", "rows/s"],
         rows,
     )
-    original, *settings = found.speeds
-    chosen = min(settings, key=lambda speed: speed.cost)
+    original, *_ = found.speeds
+    chosen = next(one for one in found.speeds if one.name == found.chosen)
     results().print(f"runs with {chosen.name}", markup=False)
+    if found.eight_bits is not None:
+        results().print(f"{found.gain:.2f}x the rows/s of the fastest in fp32", markup=False)
     if original.cost < chosen.cost:
         results().print(f"{original.name} is the faster one here; export for machines without it", markup=False)
+
+
+def _show_eight_bits(found: "Exported") -> None:
+    from underlay.cli.streams import results
+
+    made = found.eight_bits
+    if made is None:
+        return
+    kept = f"; {len(made.kept)} left in fp32: {', '.join(made.kept)}" if made.kept else ""
+    results().print(
+        f"{made.operators} operators of eight bits ({made.scheme}), each within {made.noise:.1%} of fp32{kept}",
+        markup=False,
+    )
+    for loss in made.losses:
+        results().print(
+            f"{loss.target}: {loss.metric} {loss.was:.4f} became {loss.now:.4f} on {loss.rows} rows: "
+            f"{loss.points:.2f} points lost (95 %: {loss.low:.2f} to {loss.high:.2f})",
+            markup=False,
+        )

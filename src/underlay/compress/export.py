@@ -10,9 +10,11 @@ from underlay.bundle import GRAPH_BACKENDS, Backend, Bundle, Derived, Graph, der
 from underlay.bundle.machine import cores, installed, machine_fingerprint, versions
 from underlay.bundle.sealing import refuse_existing
 from underlay.bundle.torch_backend import TorchBackend
+from underlay.compress.choice import in_words
+from underlay.compress.eight_bits import MAX_DROP, Asked, EightBits, Shown, in_eight_bits
 from underlay.compress.examples import Row, collated, encoded, given_rows, probes
 from underlay.compress.external import split
-from underlay.compress.int8 import quantised
+from underlay.compress.loss import Labelled
 from underlay.compress.measuring import Speed, measure
 from underlay.compress.parity import EIGHT_BITS, EIGHT_BITS_SYNTHETIC, EXACT, Parity, compare, require
 from underlay.compress.program import ProgramBackend, save_program
@@ -22,6 +24,8 @@ from underlay.core.durable import write_file
 
 BACKEND = "onnx.v1"
 PYTORCH = "PyTorch"
+FP32 = "fp32 in "
+"""Before the name of a setting: the same graph without eight bits under it."""
 TRACED = 4
 """Rows of the batch that is traced: more than one, of unequal length."""
 
@@ -38,6 +42,8 @@ class Exported:
         runtime: The setting that was chosen; empty for a file.
         bytes_before: Of the original bundle.
         bytes_after: Of the bundle or the file.
+        chosen: Name of the setting.
+        eight_bits: What they cost; None in fp32.
     """
 
     path: Path
@@ -47,6 +53,17 @@ class Exported:
     bytes_after: int
     speeds: tuple[Speed, ...] = ()
     runtime: Mapping[str, Any] = field(default_factory=dict)
+    chosen: str = ""
+    eight_bits: EightBits | None = None
+
+    @property
+    def gain(self) -> float | None:
+        """Rows a second of the chosen setting over those of the fastest in fp32, PyTorch or this graph."""
+        rates = {speed.name: speed.rows_per_second for speed in self.speeds}
+        if self.chosen not in rates:
+            return None
+        rivals = [rate for name, rate in rates.items() if name == PYTORCH or name.startswith(FP32)]
+        return rates[self.chosen] / max(rivals)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""
@@ -57,6 +74,9 @@ class Exported:
             "bytes": {"before": self.bytes_before, "after": self.bytes_after},
             "speeds": [speed.to_dict() for speed in self.speeds],
             "runtime": dict(self.runtime),
+            "chosen": self.chosen,
+            "gain": self.gain,
+            "eight_bits": None if self.eight_bits is None else self.eight_bits.to_dict(),
         }
 
 
@@ -66,7 +86,10 @@ def export(
     *,
     to: str = "onnx",
     int8: bool = False,
+    static: bool = False,
+    max_drop: float = MAX_DROP,
     columns: Mapping[str, Sequence[Any]] | None = None,
+    labelled: Labelled | None = None,
     force: bool = False,
     seconds: float = 2.0,
     listener: Listener = lambda event: None,
@@ -78,16 +101,19 @@ def export(
         out: A bundle that answers without PyTorch; or, ending in `.onnx` or `.pt2`, the graph alone.
         to: `onnx` or `torch`.
         int8: Whether weights and activations of large products become of eight bits; ONNX only.
-        columns: Raw rows to compare on besides synthetic ones.
+        static: Whether the ranges of activations are fixed on `columns`; else each position has its own.
+        max_drop: Points of each target that eight bits may lose on `labelled`; operators stay in fp32 until it holds.
+        columns: Raw rows to compare on besides synthetic ones; rows that training has seen.
+        labelled: Rows whose answer is known, not those of `columns`.
         force: Whether what stands at `out` goes.
         seconds: How long each setting is timed.
         listener: Hears what is done.
 
     Raises:
         OutputExists: Something stands at `out`.
-        UsageError: `out` does not fit `to`, the bundle is an exported one, or `not_exportable`.
+        UsageError: `out` does not fit `to`, the bundle is an exported one, `static` without rows, or `not_exportable`.
         MissingExtra: ONNX is not installed.
-        GateNotMet: `parity`: the graph answers otherwise; nothing was written.
+        GateNotMet: `parity`: the graph answers otherwise; `max_drop`: it loses too much. Nothing was written.
         BundleRefused: `folder` is not what it was when it was sealed.
     """
     final = Path(out)
@@ -99,11 +125,12 @@ def export(
     model = _model(bundle)
     listener(Event("phase", f"tracing {folder}", {}))
     raw = probes(bundle)
-    rows = encoded(bundle, raw)
-    given = encoded(bundle, given_rows(bundle, columns)) if columns else []
+    real = given_rows(bundle, columns) if columns else []
+    rows, given = encoded(bundle, raw), encoded(bundle, real)
     inputs = collated(bundle, _unequal(bundle, rows))
     names = names_of(inputs)
-    task = Task(bundle, final, raw, rows, given, names, int8=int8, force=force, seconds=seconds, listener=listener)
+    asked = Asked(static, max_drop, labelled) if int8 else None
+    task = Task(bundle, final, real or raw, rows, given, names, asked, force=force, seconds=seconds, listener=listener)
     free = free_axes([collated(bundle, [row]) for row in rows + given])
     return write(task, trace(model, inputs, free))
 
@@ -115,11 +142,11 @@ class Task:
     Args:
         bundle: The original.
         out: Where the result will stand.
-        raw: Synthetic rows.
-        rows: The same, encoded.
+        raw: Rows to time, the given ones where there are any.
+        rows: Synthetic rows, encoded.
         given: Rows of given data, encoded.
         names: `(column, array)` of each input.
-        int8: Whether the graph is of eight bits.
+        asked: How the graph is of eight bits; None: it is not.
         force: Whether what stands at `out` goes.
         seconds: How long each setting is timed.
         listener: Hears what is done.
@@ -131,7 +158,7 @@ class Task:
     rows: Sequence[Row]
     given: Sequence[Row]
     names: Sequence[tuple[str, str]]
-    int8: bool
+    asked: Asked | None
     force: bool
     seconds: float
     listener: Listener
@@ -148,22 +175,39 @@ class Task:
         return sum(int(entry["bytes"]) for entry in files)
 
     def graph(self, program: Any) -> Any:
-        """The `onnx.ModelProto` of a traced model."""
-        model = to_onnx(program, self.names, self.targets)
-        return quantised(model) if self.int8 else model
+        """The `onnx.ModelProto` of a traced model, in fp32."""
+        return to_onnx(program, self.names, self.targets)
 
-    def checked(self, candidate: Backend) -> tuple[Parity, Parity | None]:
+    def eight_bits(self, model: Any) -> EightBits | None:
+        """The same in eight bits, if they are asked for.
+
+        Raises:
+            GateNotMet: In fp32 it answers otherwise than the bundle, or eight bits lose too much or are wrong.
+        """
+        if self.asked is None:
+            return None
+        self.checked(self.ready(model), exact=True)
+        shown = Shown(self.bundle, self.rows, self.given)
+        return in_eight_bits(model, shown, self.asked, ready=self.ready, listener=self.listener)
+
+    def ready(self, model: Any) -> Backend:
+        """An `onnx.ModelProto` that can answer."""
+        graph, weights = split(model)
+        setting = next(iter(_settings().values()))
+        return GRAPH_BACKENDS[BACKEND](self.bundle.config, weights, Graph(graph, setting))
+
+    def checked(self, candidate: Backend, *, exact: bool) -> tuple[Parity, Parity | None]:
         """The parity of a candidate that passed, on synthetic and on given rows.
 
         Raises:
             GateNotMet: It did not.
         """
         self.listener(Event("phase", f"comparing answers on {len(self.rows) + len(self.given)} rows", {}))
-        parity = compare(self.bundle, candidate, self.rows, bounds=EIGHT_BITS_SYNTHETIC if self.int8 else EXACT)
+        parity = compare(self.bundle, candidate, self.rows, bounds=EXACT if exact else EIGHT_BITS_SYNTHETIC)
         require(parity)
         if not self.given:
             return parity, None
-        on_data = compare(self.bundle, candidate, self.given, bounds=EIGHT_BITS if self.int8 else EXACT)
+        on_data = compare(self.bundle, candidate, self.given, bounds=EXACT if exact else EIGHT_BITS)
         require(on_data)
         return parity, on_data
 
@@ -187,20 +231,24 @@ def _writer(out: Path, to: str, *, int8: bool) -> "Callable[[Task, Any], Exporte
 
 def write_bundle(task: Task, program: Any) -> Exported:
     """A bundle that holds the graph and answers without PyTorch."""
-    graph, weights = split(task.graph(program))
+    model = task.graph(program)
+    shrunk = task.eight_bits(model)
+    graph, weights = split(model if shrunk is None else shrunk.model)
     settings = _settings()
-    build = GRAPH_BACKENDS[BACKEND]
-    backends = {name: build(task.bundle.config, weights, Graph(graph, one)) for name, one in settings.items()}
-    found = task.checked(next(iter(backends.values())))
-    task.listener(Event("phase", f"timing {', '.join(backends)} and {PYTORCH}", {}))
-    speeds = measure(task.bundle, {PYTORCH: task.bundle.backend, **backends}, task.raw, seconds=task.seconds)
+    backends = _under(task, graph, weights, settings)
+    found = task.checked(next(iter(backends.values())), exact=shrunk is None)
+    rivals = {PYTORCH: task.bundle.backend}
+    if shrunk is not None:
+        rivals |= {f"{FP32}{name}": one for name, one in _under(task, *split(model), settings).items()}
+    task.listener(Event("phase", f"timing {', '.join([*rivals, *backends])}", {}))
+    speeds = measure(task.bundle, {**rivals, **backends}, task.raw, seconds=task.seconds)
     chosen = min((speed for speed in speeds if speed.name in settings), key=lambda speed: speed.cost)
-    record = _record(task, found) | {
+    record = _record(found, shrunk) | {
         "runtime": settings[chosen.name],
         "chosen": chosen.name,
         "measured": [speed.to_dict() for speed in speeds],
     }
-    derived = Derived(BACKEND, graph, weights, record, _notes(task, found), exact=not task.int8)
+    derived = Derived(BACKEND, graph, weights, record, _notes(task, found, shrunk), exact=shrunk is None)
     try:
         made = derive(task.out, task.bundle, derived, force=task.force)
     except BundleRefused as error:
@@ -209,34 +257,43 @@ def write_bundle(task: Task, program: Any) -> Exported:
         ) from error
     files = made.manifest.files.values() if made.manifest is not None else ()
     after = sum(int(entry["bytes"]) for entry in files)
-    return Exported(task.out, *found, task.size, after, tuple(speeds), settings[chosen.name])
+    told = (tuple(speeds), settings[chosen.name], chosen.name, shrunk)
+    return Exported(task.out, *found, task.size, after, *told)
+
+
+def _under(
+    task: Task, graph: bytes, weights: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Backend]:
+    """A graph under each setting."""
+    build = GRAPH_BACKENDS[BACKEND]
+    return {name: build(task.bundle.config, weights, Graph(graph, one)) for name, one in settings.items()}
 
 
 def write_onnx(task: Task, program: Any) -> Exported:
     """The graph alone, its weights inside, for other tools."""
     model = task.graph(program)
-    graph, weights = split(model)
-    setting = next(iter(_settings().values()))
-    found = task.checked(GRAPH_BACKENDS[BACKEND](task.bundle.config, weights, Graph(graph, setting)))
+    shrunk = task.eight_bits(model)
+    model = model if shrunk is None else shrunk.model
+    found = task.checked(task.ready(model), exact=shrunk is None)
     facts = {
-        "underlay.parity": _record(task, found),
+        "underlay.parity": _record(found, shrunk),
         "underlay.targets": task.bundle.schema.to_dict()["targets"],
         "underlay.bundle": task.bundle.manifest.seal if task.bundle.manifest is not None else "",
     }
     for key, value in facts.items():
         model.metadata_props.add(key=key, value=json.dumps(value, ensure_ascii=False))
-    return _put(task, model.SerializeToString(deterministic=True), found)
+    return _put(task, model.SerializeToString(deterministic=True), found, shrunk)
 
 
 def write_program(task: Task, program: Any) -> Exported:
     """A file of `torch.export`."""
     data = save_program(program)
-    return _put(task, data, task.checked(ProgramBackend(data, task.names, task.targets)))
+    return _put(task, data, task.checked(ProgramBackend(data, task.names, task.targets), exact=True))
 
 
-def _put(task: Task, data: bytes, found: tuple[Parity, Parity | None]) -> Exported:
+def _put(task: Task, data: bytes, found: tuple[Parity, Parity | None], eight_bits: EightBits | None = None) -> Exported:
     write_file(task.out, data)
-    return Exported(task.out, *found, task.size, len(data))
+    return Exported(task.out, *found, task.size, len(data), eight_bits=eight_bits)
 
 
 def _model(bundle: Bundle) -> Any:
@@ -262,11 +319,12 @@ def _settings() -> dict[str, dict[str, Any]]:
     }
 
 
-def _record(task: Task, found: tuple[Parity, Parity | None]) -> dict[str, Any]:
+def _record(found: tuple[Parity, Parity | None], eight_bits: EightBits | None) -> dict[str, Any]:
     parity, on_data = found
     return {
         "to": "onnx",
-        "precision": "int8" if task.int8 else "fp32",
+        "precision": "fp32" if eight_bits is None else "int8",
+        **({} if eight_bits is None else {"eight_bits": eight_bits.to_dict()}),
         "parity": parity.to_dict(),
         "on_data": None if on_data is None else on_data.to_dict(),
         "machine": machine_fingerprint(),
@@ -274,13 +332,16 @@ def _record(task: Task, found: tuple[Parity, Parity | None]) -> dict[str, Any]:
     }
 
 
-def _notes(task: Task, found: tuple[Parity, Parity | None]) -> str:
+def _notes(task: Task, found: tuple[Parity, Parity | None], eight_bits: EightBits | None) -> str:
     seal = task.bundle.manifest.seal if task.bundle.manifest is not None else ""
-    kind = "An ONNX graph of eight bits" if task.int8 else "An ONNX graph"
+    kind = "An ONNX graph" if eight_bits is None else f"An ONNX graph of eight bits ({eight_bits.scheme})"
     said = [
         f"On {one.rows} {what} rows, in batches of which {one.padding:.0%} was padding, scores differed by up to "
         f"{one.difference:.1e} and {one.decisions} of {one.decided} decisions changed."
         for what, one in zip(("synthetic", "given"), found, strict=True)
         if one is not None
     ]
+    if eight_bits is not None and eight_bits.losses:
+        rows = eight_bits.losses[0].rows
+        said.append(f"Eight bits {in_words(eight_bits.losses)} on {rows} rows that were not trained on.")
     return f"## Exported\n\n{kind} made from the bundle {seal[:12]}, whose figures are above. {' '.join(said)}\n"

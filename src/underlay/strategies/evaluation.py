@@ -74,7 +74,7 @@ def evaluate(
     with TemporaryDirectory(prefix="underlay-") as cache:
         opened = open_table(source, cache=Path(cache))
         table = gathered_as(opened, bundle.provenance.get("recipe", {})).with_files(bundle.file_columns)
-        table, truths = _truths(bundle, table)
+        table, truths = truths_of(bundle, table)
         columns = {column.name: table.values(column.name) for column in bundle.schema.columns}
         by = {name: table.values(name) for name in slice_by}
         answers = bundle.answer(columns, progress=progress)
@@ -93,7 +93,7 @@ def evaluate(
         return Evaluation(examined, len(table), problems, unlabelled)
 
 
-def _truths(bundle: Bundle, table: Table) -> tuple[Table, dict[str, np.ndarray]]:
+def truths_of(bundle: Bundle, table: Table) -> tuple[Table, dict[str, np.ndarray]]:
     """The rows to answer, and by target what is true of them; of what happens next, the last event is the answer."""
     truths: dict[str, np.ndarray] = {}
     for target in bundle.schema.targets:

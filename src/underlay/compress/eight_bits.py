@@ -1,0 +1,146 @@
+"""A graph in eight bits that answers nearly as before: made, measured on rows whose answer is known, checked."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from underlay.bundle import Backend, Bundle
+from underlay.compress.choice import choose
+from underlay.compress.examples import Row, collated, mixed
+from underlay.compress.int8 import quantised
+from underlay.compress.levels import calibrate
+from underlay.compress.loss import Judge, Labelled, Loss
+from underlay.compress.operators import compare_operators, require_operators
+from underlay.compress.parity import BATCH
+from underlay.compress.products import products, tables
+from underlay.core import Event, Listener, UsageError
+
+MAX_DROP = 0.5
+"""Points that may be lost, where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What eight bits are asked for.
+
+    Args:
+        static: Whether ranges of activations are fixed beforehand, on rows that were given.
+        max_drop: Points that may be lost on `labelled`.
+        labelled: Rows whose answer is known; None: nothing is measured but parity.
+    """
+
+    static: bool = False
+    max_drop: float = MAX_DROP
+    labelled: Labelled | None = None
+
+
+@dataclass(frozen=True)
+class EightBits:
+    """A graph of eight bits, and what it cost.
+
+    Args:
+        model: The `onnx.ModelProto`.
+        scheme: `dynamic` or `static`.
+        operators: How many it has in eight bits.
+        kept: Tensors of those left in fp32, the most harmful first.
+        losses: By target; empty where no row has a known answer.
+        noise: What the worst operator misses of what it gives in fp32.
+    """
+
+    model: Any
+    scheme: str
+    operators: int
+    kept: tuple[str, ...]
+    losses: tuple[Loss, ...]
+    noise: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data."""
+        return {
+            "scheme": self.scheme,
+            "operators": self.operators,
+            "left_in_fp32": list(self.kept),
+            "losses": [loss.to_dict() for loss in self.losses],
+            "operator_noise": self.noise,
+        }
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Rows that a graph is shown.
+
+    Args:
+        bundle: Collates them.
+        rows: Synthetic ones.
+        given: Of given data; ranges are fixed on them.
+    """
+
+    bundle: Bundle
+    rows: Sequence[Row]
+    given: Sequence[Row] = field(default=())
+
+    def alone(self) -> list[Any]:
+        """A batch for each given row, so that nothing in it is padding."""
+        return [collated(self.bundle, [row]) for row in self.given]
+
+    def padded(self) -> list[Any]:
+        """Batches of synthetic rows of unequal length."""
+        return [
+            collated(self.bundle, [self.rows[row] for row in batch])
+            for batch in mixed(self.bundle, self.rows, size=BATCH)
+        ]
+
+
+def in_eight_bits(
+    model: Any,
+    shown: Shown,
+    asked: Asked,
+    *,
+    ready: Callable[[Any], Backend],
+    listener: Listener = lambda event: None,
+) -> EightBits:
+    """The graph in eight bits, as far as the loss allows.
+
+    Args:
+        model: The `onnx.ModelProto` in fp32.
+        shown: Rows to calibrate and to compare on.
+        asked: How, and how much may be lost.
+        ready: Makes a graph ready to answer.
+        listener: Hears what is done.
+
+    Raises:
+        UsageError: Ranges are to be fixed, and there are no rows for it; or nothing in the graph is large.
+        GateNotMet: `max_drop` or `parity`.
+    """
+    if asked.static and not shown.given:
+        raise UsageError("static eight bits fix the ranges of activations on data", "give it with --data")
+    known = {**products(model), **tables(model)}
+    if not known:
+        raise UsageError("no product or table of this model is large enough for eight bits", "leave out --int8")
+    levels = None
+    if asked.static:
+        listener(Event("phase", f"fixing ranges on {len(shown.given)} rows", {}))
+        levels = calibrate(model, products(model), shown.alone())
+
+    def make(kept: Collection[str]) -> Any:
+        return quantised(model, levels=levels, kept=kept)
+
+    kept: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    if asked.labelled is None:
+        made = make(())
+    else:
+        judge = Judge.of(shown.bundle, asked.labelled)
+        listener(Event("phase", f"measuring what is lost on {len(judge.labelled)} rows", {}))
+        chosen = choose(make, ready, list(known), judge, max_drop=asked.max_drop, listener=listener)
+        made, kept, losses = chosen.model, chosen.kept, chosen.losses
+    found = compare_operators(model, made, shown.padded())
+    require_operators(found)
+    return EightBits(
+        made,
+        "static" if asked.static else "dynamic",
+        len(found),
+        tuple(known[name].tensor for name in kept),
+        losses,
+        max((one.noise for one in found), default=0.0),
+    )
