@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -231,4 +232,19 @@ def test_the_same_step_unbroken_is_kept(sure, tmp_path):
     wanted = Wanted(vocabulary=True, prune=0.5)
     found = compress(sure / "bundle", tmp_path / "out", wanted=wanted, source=str(sure / "rows.csv"), **QUICK)
     assert [step.kept for step in found.steps] == [True, True]
+    assert found.bundle.metrics["label"]["accuracy"]["value"] == 1.0
+
+
+def test_a_step_that_loses_too_much_is_left_out_and_the_others_stay(sure, tmp_path, monkeypatch):
+    def broken(candidate, **_):
+        measured = candidate.measured
+        weights = flipped(measured.learned.model.state_dict())
+        learned = smaller.answered(smaller.loaded(measured.config, weights), candidate.rows[1], like=measured.learned)
+        return replace(candidate, measured=replace(measured, learned=learned))
+
+    monkeypatch.setattr("underlay.strategies.compress.pruned", broken)
+    wanted = Wanted(vocabulary=True, prune=0.5)
+    found = compress(sure / "bundle", tmp_path / "out", wanted=wanted, source=str(sure / "rows.csv"), **QUICK)
+    assert [(step.name, step.kept) for step in found.steps] == [("vocabulary", True), ("pruning", False)]
+    assert [step["name"] for step in found.bundle.provenance["compressed"]] == ["vocabulary"]
     assert found.bundle.metrics["label"]["accuracy"]["value"] == 1.0
