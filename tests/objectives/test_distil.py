@@ -178,6 +178,17 @@ def test_positions_are_compared_one_by_one_and_every_row_weighs_the_same():
     assert float(weighed) == pytest.approx((3 * rows[1] + rows[2]) / 4, rel=1e-5)
 
 
+def test_a_row_whose_positions_the_teacher_could_not_read_costs_nothing():
+    hidden = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(4), requires_grad=True)
+    told = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(5))
+    told[1] = math.nan
+    got = cost(distil_hidden("positions"), torch.zeros(3, 2), told, hidden=hidden)
+    torch.testing.assert_close(got, (hidden - told)[[0, 2]].square().mean())
+    (gradient,) = torch.autograd.grad(got, hidden)
+    assert not gradient[1].any()
+    assert gradient.isfinite().all()
+
+
 def test_positions_that_slip_are_refused():
     told = torch.randn(2, 4, 2)
     with pytest.raises(DataError, match=r"the teacher has \[4, 4\] positions in these rows, the student \[3, 3\]"):
