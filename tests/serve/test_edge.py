@@ -181,7 +181,7 @@ def test_a_refused_request_gets_one_answer_however_much_of_its_body_follows(serv
         first = peer.recv(65_536)  # without a key its body is of no use
         assert status(first) == 401
         rest = exchange(peer, (b"%x\r\n%b\r\n" % (65_536, b" " * 65_536)) * 40)
-    assert rest == b""
+    assert b"HTTP/1.1 " not in rest  # the end of the first answer at most
 
 
 def test_what_follows_a_request_is_answered_after_it_or_not_at_all(server):

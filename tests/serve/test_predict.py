@@ -200,37 +200,48 @@ def test_binary_tensors_are_refused_not_misread(server):
     assert server.post(f"/v2/models/{server.name}/infer", b"{}", **headers).status_code == 415
 
 
-MODALITIES = ["words.v1", "table.v1 numbers", "image.v1", "audio.v1", "series.v1", "events.v1"]
+KEYS = ["text.v1", "words.v1", "table.v1 numbers", "image.v1", "audio.v1", "series.v1", "events.v1"]
 
 
-@pytest.mark.parametrize("key", MODALITIES)
-def test_every_modality_is_asked_in_plain_json_and_in_tensors(key, tmp_path):
-    modality = bundles.fitted(key)
-    trunk = "identity.v1" if "count" in modality.describe() else "transformer.v1"
-    folder = bundles.sealed(tmp_path / "served", {"value": modality}, trunk=trunk)
-    bundle = open_bundle(folder)
-    kinds = (bytes, str) if modality.files else object
-    values = [as_sent(modality, value) for value in EXAMPLES[key]().values if isinstance(value, kinds)][:3]
-    read = [base64.b64decode(value.partition(",")[2] or value) if modality.files else value for value in values]
-    expected = bundle.answer({"value": read})
+def test_every_modality_is_asked_in_plain_json_and_in_tensors(tmp_path):
+    columns = {key.partition(".")[0]: bundles.fitted(key) for key in KEYS}
+    folder = bundles.sealed(tmp_path / "served", columns)
+    rows = []
+    for key, (name, modality) in zip(KEYS, columns.items(), strict=True):
+        kinds = (bytes, str) if modality.files else object
+        values = [as_sent(value) for value in EXAMPLES[key]().values if isinstance(value, kinds)]
+        rows.append([{name: value} for value in values[:2]])
+    rows = [{name: value for part in parts for name, value in part.items()} for parts in zip(*rows, strict=True)]
+    read = {
+        name: [
+            base64.b64decode(row[name].partition(",")[2] or row[name]) if modality.files else row[name] for row in rows
+        ]
+        for name, modality in columns.items()
+    }
+    expected = open_bundle(folder).answer(read)
     assert not expected.problems
     with serving(folder, tmp_path) as server:
-        told = server.post("/predict", {"rows": [{"value": value} for value in values], "scores": True})
+        told = server.post("/predict", {"rows": rows, "scores": True})
         assert told.status_code == 200, told.text
         scores = [list(said["label"]["scores"].values()) for said in told.json()["predictions"]]
         np.testing.assert_allclose(scores, expected.probabilities["label"], atol=1e-5)
-        described = server.get("/v2/models/served").json()["inputs"][0]
-        for place, value in enumerate(values):
-            tensor = as_tensor(value, described)
-            wanted = [{"name": "label.probabilities"}]
-            found = server.post("/v2/models/served/infer", {"inputs": [tensor], "outputs": wanted})
+        assert np.ptp(scores, axis=0).max() > 1e-4, "both rows have one answer, so that a mix-up would not be seen"
+        inputs = server.get("/v2/models/served").json()["inputs"]
+        assert [tensor["name"] for tensor in inputs] == list(columns)
+        for place, row in enumerate(rows):
+            tensors = [as_tensor(row[described["name"]], described) for described in inputs]
+            asked = {"inputs": tensors, "outputs": [{"name": "label.probabilities"}]}
+            found = server.post("/v2/models/served/infer", asked)
             assert found.status_code == 200, found.text
             np.testing.assert_allclose(
                 found.json()["outputs"][0]["data"], expected.probabilities["label"][place], atol=1e-5
             )
+        lost = server.post("/predict", {"rows": [rows[0], rows[1] | {"image": base64.b64encode(b"<html>").decode()}]})
+        assert lost.status_code == 422
+        assert lost.json()["error"]["field"] == "/rows/1"
 
 
-def as_sent(modality, value):
+def as_sent(value):
     """An example's value as JSON can say it."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
@@ -240,11 +251,11 @@ def as_sent(modality, value):
 def as_tensor(value, described):
     """One row as the model's metadata asks for it."""
     if described.get("parameters") == {"content_type": "json"}:
-        return {"name": "value", "datatype": "BYTES", "shape": [1], "data": [json.dumps(value)]}
+        return {"name": described["name"], "datatype": "BYTES", "shape": [1], "data": [json.dumps(value)]}
     if described["datatype"] == "BYTES" or isinstance(value, str):  # a cell may always be written out
-        return {"name": "value", "datatype": "BYTES", "shape": [1], "data": [value]}
+        return {"name": described["name"], "datatype": "BYTES", "shape": [1], "data": [value]}
     array = np.asarray(value, dtype=float)[None]
-    return {"name": "value", "datatype": "FP64", "shape": list(array.shape), "data": array.tolist()}
+    return {"name": described["name"], "datatype": "FP64", "shape": list(array.shape), "data": array.tolist()}
 
 
 def test_the_document_names_every_route_status_and_code(server, text_bundle):
