@@ -143,8 +143,20 @@ def test_eight_bits_come_last_and_are_measured_by_themselves(original, snippets,
 
 
 def test_a_student_is_taught_on_the_rows_its_teacher_learned_from(original, snippets, tmp_path):
+    more = tmp_path / "more.csv"
+    more.write_text("text\n" + "a quiet film\nthe story was loud\n" * 20, encoding="utf-8")
+    with pytest.raises(UsageError, match="for a student"):
+        compress(original, tmp_path / "out", wanted=Wanted(prune=0.25), unlabelled=str(more))
     wanted = Wanted(distil="layers:1", prune=0.25)
-    found = compress(original, tmp_path / "out", wanted=wanted, source=str(snippets), max_drop=100, **QUICK)
+    found = compress(
+        original,
+        tmp_path / "out",
+        wanted=wanted,
+        source=str(snippets),
+        unlabelled=str(more),
+        max_drop=100,
+        **QUICK,
+    )
     assert [step.name for step in found.steps] == ["distillation", "pruning"]
     assert found.bundle.config["trunk"]["depth"] == 1
     assert found.bundle.provenance["rows"] == open_bundle(original).provenance["rows"]

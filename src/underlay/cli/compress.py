@@ -22,6 +22,9 @@ def compress(
             metavar="STUDENT", help="Teach a smaller model: layers:N of its own, a trunk, or a recipe's file."
         ),
     ] = None,
+    unlabelled: Annotated[
+        str | None, typer.Option(metavar="DATA", help="With --distil: more rows, without labels, to learn from.")
+    ] = None,
     vocabulary: Annotated[
         bool, typer.Option("--vocabulary", help="Leave out entries of the tokenizer that no training row takes.")
     ] = False,
@@ -63,7 +66,15 @@ def compress(
     final = out or bundle.with_name(f"{bundle.name}-small")
     with Terminal(quiet=quiet) as terminal:
         found = run(
-            bundle, final, wanted=wanted, source=data, test=test, max_drop=max_drop, force=force, listener=terminal
+            bundle,
+            final,
+            wanted=wanted,
+            source=data,
+            test=test,
+            unlabelled=unlabelled,
+            max_drop=max_drop,
+            force=force,
+            listener=terminal,
         )
     if json:
         put_json(found.to_dict())

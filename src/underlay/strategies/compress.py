@@ -100,6 +100,7 @@ def compress(
     wanted: Wanted,
     source: Any = None,
     test: Any = None,
+    unlabelled: Any = None,
     max_drop: float = MAX_DROP,
     force: bool = False,
     seconds: float = 2.0,
@@ -116,6 +117,7 @@ def compress(
         wanted: The steps.
         source: The data it was trained on; None: the one it names.
         test: Test data of its own, where it was measured on such.
+        unlabelled: Further rows that the student learns from, without labels.
         max_drop: Points of each target's key metric that may be lost, of all steps together.
         force: Whether what stands at `out` goes.
         seconds: How long each bundle is timed.
@@ -126,6 +128,8 @@ def compress(
         UsageError: A step does not fit the bundle, or the data is not found.
         DataChanged: The data is not what it was.
     """
+    if unlabelled is not None and wanted.distil is None:
+        raise UsageError("unlabelled rows are for a student", "add --distil STUDENT")
     final, say = RunFolder.at(out), Say(listener)
     refuse_existing(final.out, force=force)
     original = open_bundle(folder)
@@ -138,7 +142,7 @@ def compress(
         judge = Judge.of(original, _validation(candidate.measured.data))
         trial = Trial(judge, max_drop, say)
         if wanted.distil is not None:
-            student = taught(original, sources, wanted.distil, place=Path(place), say=say)
+            student = taught(original, sources, wanted.distil, unlabelled=unlabelled, place=Path(place), say=say)
             candidate = trial.tried("distillation", candidate, student)
         if wanted.vocabulary:
             say.phase("vocabulary", "leaving out entries that no training row takes")
@@ -159,13 +163,16 @@ def compress(
         return Compressed(bundle, tuple(trial.steps), compared([original, bundle], data, seconds=seconds))
 
 
-def taught(teacher: Bundle, sources: Sources, student: str, *, place: Path, say: Say) -> Candidate:
+def taught(
+    teacher: Bundle, sources: Sources, student: str, *, unlabelled: Any = None, place: Path, say: Say
+) -> Candidate:
     """A student of the bundle, split as that was: the rows it is judged by taught neither of them.
 
     Args:
         teacher: The original.
         sources: Where its data is.
         student: As `student_recipe` reads it.
+        unlabelled: Further rows, which the teacher alone teaches.
         place: Folder of its run.
         say: Told what it learns.
     """
@@ -173,7 +180,13 @@ def taught(teacher: Bundle, sources: Sources, student: str, *, place: Path, say:
     same = {"seed": known.seed, "data": known.data.model_dump(mode="json"), "track": {"tensorboard": False}}
     recipe = student_recipe(student).change({**same, "train": {"threads": known.train.threads}})
     made = distil(
-        teacher, sources.training, student=recipe, out=place / "student", test=sources.test, listener=say.listener
+        teacher,
+        sources.training,
+        student=recipe,
+        unlabelled=unlabelled,
+        out=place / "student",
+        test=sources.test,
+        listener=say.listener,
     )
     data = read_again(made.bundle, sources, cache=place / "cache", say=Say(None))
     candidate = start(made.bundle, data, cache=place / "cache", say=say)
