@@ -2,6 +2,7 @@
 
 import base64
 import json
+import struct
 import subprocess
 import sys
 
@@ -64,9 +65,9 @@ def test_one_bad_row_of_32_is_named_and_none_is_answered(server, bad):
     found = server.post("/predict", rows(texts))
     assert found.status_code == 422
     error = found.json()["error"]
-    assert (error["code"], error["field"]) == ("empty_text", "/rows/17")
+    assert (error["code"], error["field"]) == ("empty_text", "/rows/17/text")
     assert "predictions" not in found.json()
-    assert server.post("/predict", {"row": {"text": bad}}).json()["error"]["field"] == "/row"
+    assert server.post("/predict", {"row": {"text": bad}}).json()["error"]["field"] == "/row/text"
 
 
 @pytest.mark.row("X01", "J07", "J08")
@@ -74,7 +75,7 @@ def test_one_bad_row_of_32_is_named_and_none_is_answered(server, bad):
 def test_a_value_that_is_no_text_is_refused(server, value):
     found = server.post("/predict", {"row": {"text": value}})
     assert found.status_code == 422
-    assert found.json()["error"]["field"] == "/row"
+    assert found.json()["error"]["field"] == "/row/text"
 
 
 @pytest.mark.row("X03", "X05", "X09", "X10")
@@ -203,6 +204,11 @@ def test_binary_tensors_are_refused_not_misread(server):
 KEYS = ["text.v1", "words.v1", "table.v1 numbers", "image.v1", "audio.v1", "series.v1", "events.v1"]
 
 
+ENORMOUS = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">IIBBBBB", 14_000, 14_000, 8, 2, 0, 0, 0) + b"\0" * 1_000
+"""A picture whose header says 196 megapixels."""
+
+
+@pytest.mark.row("I03")
 def test_every_modality_is_asked_in_plain_json_and_in_tensors(tmp_path):
     columns = {key.partition(".")[0]: bundles.fitted(key) for key in KEYS}
     folder = bundles.sealed(tmp_path / "served", columns)
@@ -236,9 +242,10 @@ def test_every_modality_is_asked_in_plain_json_and_in_tensors(tmp_path):
             np.testing.assert_allclose(
                 found.json()["outputs"][0]["data"], expected.probabilities["label"][place], atol=1e-5
             )
-        lost = server.post("/predict", {"rows": [rows[0], rows[1] | {"image": base64.b64encode(b"<html>").decode()}]})
-        assert lost.status_code == 422
-        assert lost.json()["error"]["field"] == "/rows/1"
+        for content, status in ((b"<html>", 422), (ENORMOUS, 413)):
+            bad = rows[1] | {"image": base64.b64encode(content).decode()}
+            lost = server.post("/predict", {"rows": [rows[0], bad]})
+            assert (lost.status_code, lost.json()["error"]["field"]) == (status, "/rows/1/image"), lost.text
 
 
 def as_sent(value):

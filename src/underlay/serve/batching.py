@@ -104,6 +104,16 @@ class Batcher:
         """Begin to answer; needs a running loop."""
         self._work = asyncio.get_running_loop().create_task(self._run())
 
+    def refuse_if_full(self) -> None:
+        """Refuse before anything of a request is read, where it would wait too long whatever it asks.
+
+        Raises:
+            Refusal: `overloaded`.
+        """
+        wait = self._wait()
+        if self.waiting >= LEAST_WAITING and wait > self._limits.queue_seconds:
+            raise Refusal("overloaded", retry_after=wait)
+
     def admit(self, rows: int, *, deadline: float) -> None:
         """Promise room for rows that are about to be read.
 
@@ -114,11 +124,10 @@ class Batcher:
         Raises:
             Refusal: `overloaded`: they would be answered too late, or too many wait.
         """
-        waiting = self.waiting
-        wait = self.pace.seconds(self._positions + self._promised * self.pace.size)
+        self.refuse_if_full()
+        waiting, wait = self.waiting, self._wait()
         too_many = waiting > 0 and waiting + rows > self._limits.queue_rows
-        too_long = waiting >= LEAST_WAITING and wait > self._limits.queue_seconds
-        if too_many or too_long or time.monotonic() + wait > deadline:
+        if too_many or time.monotonic() + wait > deadline:
             raise Refusal("overloaded", retry_after=wait)
         self._promised += rows
 
@@ -146,6 +155,10 @@ class Batcher:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _wait(self) -> float:
+        """Seconds until the model has done what waits."""
+        return self.pace.seconds(self._positions + self._promised * self.pace.size)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -99,6 +99,7 @@ def infer_endpoint(service: Service) -> Endpoint:
         if "inference-header-content-length" in request.headers:
             raise Refusal("binary_tensors")
         deadline = deadline_of(request)
+        service.batcher.refuse_if_full()
         body = parse(await read_body(request))
         rows = read_inputs(body, described, service)
         wanted = read_outputs(body, service.served)

@@ -29,6 +29,7 @@ def predict_endpoint(service: Service) -> Endpoint:
 
     async def predict(request: Request) -> Response:
         deadline = deadline_of(request)
+        service.batcher.refuse_if_full()
         body = parse(await read_body(request))
         question = read_question(body, service.served.columns, files=service.files, limits=service.limits)
         answers = await service.ask(

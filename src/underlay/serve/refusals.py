@@ -13,6 +13,9 @@ ROW = (
 )
 """Of every code that a modality gives, which are its own."""
 
+TOO_LARGE = "_too_large"
+"""How a modality's code ends where there is simply too much of a value."""
+
 ANSWERS: Mapping[str, tuple[int, str]] = {
     "bad_request": (400, "These bytes are no HTTP/1.1 request that can be read."),
     "several_keys": (400, "Send one Authorization header."),
@@ -90,6 +93,8 @@ class Refusal(Exception):
         super().__init__(code)
         self.code = code
         self.status, self.message = ANSWERS.get(code, ROW)
+        if code not in ANSWERS and code.endswith(TOO_LARGE):
+            self.status = 413
         self.field = field
         self.details = details
         self.headers = dict(headers or {})

@@ -11,6 +11,7 @@ import numpy as np
 from underlay.bundle import Answers, Bundle
 from underlay.core import Encoded, RowProblem, Target
 from underlay.serve.refusals import Refusal
+from underlay.serve.request_json import pointer
 
 LOG = logging.getLogger("underlay.serve")
 
@@ -79,7 +80,12 @@ class Served:
                 return [Refusal("row_failed")]
             alone = [{name: [values[at]] for name, values in rows.items()} for at in range(count)]
             return [found for row in alone for found in self.read(row)]
-        return [Refusal(row.code) if isinstance(row, RowProblem) else row for row in read]
+        return [
+            self._refusal(row, {name: values[at] for name, values in rows.items()})
+            if isinstance(row, RowProblem)
+            else row
+            for at, row in enumerate(read)
+        ]
 
     def answer(self, rows: Sequence[tuple[Values, Mapping[str, Encoded]]]) -> list[Answer | Refusal]:
         """An answer a row, in their order; rows that break the model are found by halving and refused alone.
@@ -98,6 +104,14 @@ class Served:
             half = len(rows) // 2
             return [*self.answer(rows[:half]), *self.answer(rows[half:])]
         return [self._said(answers, place) for place in range(len(rows))]
+
+    def _refusal(self, problem: RowProblem, row: Values) -> Refusal:
+        """Its code and the column: the first that reads its value so again."""
+        for name, modality in self.bundle.modalities.items():
+            (read,) = modality.encode_many([row[name]])
+            if isinstance(read, RowProblem) and read.code == problem.code:
+                return Refusal(problem.code, field=pointer([name]))
+        return Refusal(problem.code)
 
     def _said(self, answers: Answers, place: int) -> Answer | Refusal:
         if place in answers.problems:

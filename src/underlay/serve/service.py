@@ -153,7 +153,7 @@ def _refuse_first(found: Sequence[Any], place: Callable[[int], str]) -> None:
     """The first row that cannot be answered refuses the request: a half-answered one is easily taken for whole."""
     for number, one in enumerate(found):
         if isinstance(one, Refusal):
-            raise one if one.status == 503 else Refusal(one.code, field=place(number))
+            raise one if one.status == 503 else one.within(place(number))
 
 
 async def _left(receive: Receive) -> None:
