@@ -14,9 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.compress import bundles
 
-from underlay.compress import export
 from underlay.core import Target
 from underlay.serve.keys import create
 
@@ -133,6 +131,10 @@ def serving(
 @pytest.fixture(scope="session")
 def text_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An exported bundle of three targets that reads a text."""
+    from tests.compress import bundles
+
+    from underlay.compress import export
+
     folder = tmp_path_factory.mktemp("serve")
     text = bundles.fitted("text.v1")
     bundles.sealed(folder / "original", {"text": text}, targets=(bundles.LABEL, MOODS, PRICE))
