@@ -10,7 +10,7 @@ from underlay.compress import export
 from underlay.compress.importance import importance
 from underlay.compress.pruning import Kept, choose, prune, require_prunable
 from underlay.core import Batch, BundleRefused, Column, Schema, UsageError
-from underlay.models import build, configure
+from underlay.models import build, configure, configure_fused
 from underlay.models.trunks.transformer import TransformerTrunk
 
 SHAPE = {"width": 24, "depth": 3, "heads": 4, "inner": 32}
@@ -243,3 +243,35 @@ def test_a_config_whose_layers_do_not_fit_its_weights_is_refused(pruned):
     wrong = {**bundle.config, "trunk": {**bundle.config["trunk"], "heads": [3, 1]}}
     with pytest.raises(BundleRefused, match="do not fit the model"):
         TorchBackend(wrong, weights)
+
+
+def test_the_transformer_under_a_fusion_is_pruned_beside_another_trunk():
+    columns = {"review": bundles.fitted("text.v1"), "other": bundles.fitted("text.v1")}
+    described = {name: modality.describe() for name, modality in columns.items()}
+    parts = [
+        (bundles.backbone("convolution.v1"), {"other": described["other"]}),
+        (bundles.backbone("transformer.v1", **SHAPE), {"review": described["review"]}),
+    ]
+    config = configure_fused(parts, outputs={"label": 3}, fusion="gated", width=16)
+    model = bundles.perturbed(config)
+    arrays = {name: inputs(modality)["text"] for name, modality in columns.items()}
+
+    def loss(batch):
+        return torch.nn.functional.cross_entropy(model(batch.inputs).logits["label"], batch.targets["label"])
+
+    scores = importance(model, [Batch(arrays, {"label": torch.tensor([0, 1, 2, 0])})], loss)
+    assert list(scores) == ["branches.1.trunk"]
+    place = "branches.1.trunk.layers.0.feed_forward.down.weight"
+    weights = {**model.state_dict(), place: model.state_dict()[place].clone()}
+    weights[place][:, 5] = 0
+    kept = Kept((0, 1, 2), ((0, 1, 2, 3),) * 3, (tuple(u for u in range(32) if u != 5), *[tuple(range(32))] * 2))
+    changed, smaller = prune(config, weights, {"branches.1.trunk": kept})
+    assert changed["branches"][0] == config["branches"][0]
+    assert changed["branches"][1]["trunk"]["inner"] == [31, 32, 32]
+    was, now = build(config, seed=0), build(changed, seed=0)
+    was.load_state_dict(weights)
+    now.load_state_dict(smaller)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            now.eval()(arrays).logits["label"], was.eval()(arrays).logits["label"], rtol=0, atol=1e-6
+        )

@@ -260,3 +260,35 @@ def test_a_step_that_loses_too_much_is_left_out_and_the_others_stay(sure, tmp_pa
     assert [(step.name, step.kept) for step in found.steps] == [("vocabulary", True), ("pruning", False)]
     assert [step["name"] for step in found.bundle.provenance["compressed"]] == ["vocabulary"]
     assert found.bundle.metrics["label"]["accuracy"]["value"] == 1.0
+
+
+def rows_of(task):
+    """Rows whose answer one word, or each word, decides."""
+    rng = np.random.default_rng(1)
+    for row in range(120):
+        word = ("fine", "dull")[row % 2]
+        words = [*rng.choice(["film", "story", "actor", "plot", "the"], 4).tolist(), word]
+        text = " ".join(words)
+        if task == "tagging":
+            yield {"words": words, "label": ["O"] * 4 + [word]}
+        elif task == "multilabel":
+            yield {"text": text, "label": [word, "film"] if "film" in words else [word]}
+        else:
+            yield {"text": text, "label": 10.0 + 5 * (row % 2) + float(rng.random())}
+
+
+@pytest.mark.parametrize("task", ["regression", "multilabel", "tagging"])
+def test_every_task_is_compressed_and_calibrated_again(task, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows_of(task)), encoding="utf-8")
+    recipe = tiny("model.trunk=transformer", "model.options={width: 32, depth: 1, heads: 2, inner: 32}",
+                  "train.learning_rate=0.005", "train.epochs=4", "data.suspects=false", "data.target=label",
+                  f"data.task={task}")  # fmt: skip
+    original = fine_tune(str(path), recipe=recipe, out=tmp_path / "bundle").bundle
+    assert original.schema.target.task == task
+    wanted = Wanted(vocabulary=True, prune=0.5)
+    found = compress(tmp_path / "bundle", tmp_path / "out", wanted=wanted, source=str(path), max_drop=20, **QUICK)
+    assert [step.kept for step in found.steps] == [True, True]
+    assert found.bundle.calibration.keys() == original.calibration.keys()
+    assert found.bundle.config["trunk"]["heads"] == 1
+    assert verify(tmp_path / "out").golden.difference <= 1e-5
