@@ -279,13 +279,13 @@ def test_numbers_and_many_labels_are_taught_too(tmp_path):
     for target, values, task in (("stars", stars, "regression"), ("keys", keys, "multilabel")):
         source = {"text": texts, target: values}
         settings = (*SHORT, f"data.target={target}", f"data.task={task}")
-        teacher = fine_tune(source, recipe=tiny(*settings), out=tmp_path / f"{target}-teacher").bundle
+        longer = (*settings, "train.repeat=10", "train.learning_rate=0.003")
+        teacher = fine_tune(source, recipe=tiny(*longer), out=tmp_path / f"{target}-teacher").bundle
         recipe = student_recipe("bag", settings=(*SHORT, "objective={only: {name: distil_logits}}", "train.repeat=30"))
         more = {"text": sentences(60, 3)[0]}
         student = distil(teacher, source, student=recipe, unlabelled=more, out=tmp_path / target).bundle
-        asked = sentences(100, 4)[0]
-        said, told = (one.answer({"text": asked}).probabilities[target].ravel() for one in (student, teacher))
-        assert np.corrcoef(said, told)[0, 1] > 0.5, target
+        said, told = (one.answer(more).probabilities[target].ravel() for one in (student, teacher))
+        assert np.corrcoef(said, told)[0, 1] > 0.7, target
 
 
 def test_augmented_unlabelled_rows_are_read_from_their_own_table(planted, tmp_path):
