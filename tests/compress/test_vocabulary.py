@@ -16,7 +16,7 @@ from underlay.core import UsageError
 from underlay.modalities import MODALITIES
 from underlay.modalities.text_tokenizer import Subwords, train_tokenizer
 from underlay.modalities.text_vocabulary import trim
-from underlay.models import build, configure, resolve
+from underlay.models import build, configure, configure_fused, resolve
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = "abcdefghiklmnopqrstuvwy"
@@ -225,3 +225,30 @@ def test_a_model_without_a_vocabulary_is_refused():
     config = configure(bundles.backbone("transformer.v1"), columns={"s": series.describe()}, outputs={"label": 3})
     with pytest.raises(UsageError, match=r"no column has a vocabulary: s \(series.v1\)"):
         trim_vocabulary({"s": series}, config, build(config, seed=0).state_dict(), {"s": []})
+
+
+def test_every_text_of_a_fused_model_is_trimmed_by_its_own_column():
+    columns = {"title": bundles.fitted("text.v1"), "price": bundles.fitted("table.v1 numbers"),
+               "review": bundles.fitted("text.v1")}  # fmt: skip
+    described = {name: modality.describe() for name, modality in columns.items()}
+    parts = [
+        (bundles.backbone("convolution.v1"), {"title": described["title"], "review": described["review"]}),
+        (bundles.backbone("transformer.v1"), {"price": described["price"]}),
+    ]
+    config = configure_fused(parts, outputs={"label": 3}, width=16)
+    weights = build(config, seed=0).state_dict()
+    values = {"title": ["a quiet film"], "price": [1.5], "review": ["the film was very good and loud"]}
+    found = trim_vocabulary(columns, config, weights, values)
+    assert list(found.entries) == ["title", "review"]
+    assert found.entries["title"][1] < found.entries["review"][1]
+    assert found.config["branches"][1] == config["branches"][1]
+    was, now = build(config, seed=0).eval(), build(found.config, seed=0)
+    now.load_state_dict(found.weights)
+
+    def answered(model, modalities):
+        arrays = {name: modalities[name].collate([modalities[name].encode(values[name][0])]) for name in columns}
+        inputs = {name: {key: torch.from_numpy(one) for key, one in row.items()} for name, row in arrays.items()}
+        with torch.inference_mode():
+            return model(inputs).logits["label"]
+
+    torch.testing.assert_close(answered(now.eval(), found.modalities), answered(was, columns), rtol=0, atol=1e-6)

@@ -4,16 +4,18 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from tests.strategies.conftest import tiny
 
-from underlay.bundle import open_bundle, verify
+from underlay.bundle import Answers, open_bundle, verify
 from underlay.bundle.layout import LABELS, REFERENCE
 from underlay.bundle.manifest import read_sealed
-from underlay.core import DataChanged, GateNotMet, OutputExists, UsageError
+from underlay.compress.loss import Judge, Labelled
+from underlay.core import DataChanged, GateNotMet, OutputExists, Target, UsageError
 from underlay.models import resolve
 from underlay.strategies import Recipe, fine_tune, smaller
 from underlay.strategies.compress import Wanted, compress
@@ -292,3 +294,27 @@ def test_every_task_is_compressed_and_calibrated_again(task, tmp_path):
     assert found.bundle.calibration.keys() == original.calibration.keys()
     assert found.bundle.config["trunk"]["heads"] == 1
     assert verify(tmp_path / "out").golden.difference <= 1e-5
+
+
+def test_each_model_is_judged_by_its_own_thresholds():
+    """Scores that moved together with the threshold lose nothing."""
+    target = Target("moods", "multilabel", ("calm", "loud"))
+    rows = [0.1, 0.3, 0.6, 0.9] * 10
+    labelled = Labelled(
+        {"value": rows}, {"moods": np.array([[value > 0.5, value > 0.2] for value in rows], np.float32)}
+    )
+
+    def answering(shift, thresholds):
+        scores = np.array([[value, value] for value in rows], np.float32) + shift
+        answers = Answers({"moods": scores}, {"moods": scores}, {"moods": [()] * 40}, {"moods": np.ones(40)}, {})
+        return SimpleNamespace(
+            schema=SimpleNamespace(targets=(target,)),
+            rules={"moods": SimpleNamespace(thresholds=thresholds)},
+            answer=lambda columns: answers,
+        )
+
+    judge = Judge.of(answering(0.0, (0.5, 0.2)), labelled)
+    (same,) = judge.losses_of(answering(0.05, (0.55, 0.25)))
+    (worse,) = judge.losses_of(answering(0.05, (0.95, 0.25)))
+    assert (same.was, same.now, same.points) == (1.0, 1.0, 0.0)
+    assert worse.points > 5

@@ -104,8 +104,12 @@ class Judge:
 
     def losses(self, backend: Backend) -> tuple[Loss, ...]:
         """What each target loses when `backend` answers instead."""
-        answers = replace(self.bundle, backend=backend).answer(self.labelled.columns)
-        return tuple(self._loss(target, answers) for target in self.bundle.schema.targets)
+        return self.losses_of(replace(self.bundle, backend=backend))
+
+    def losses_of(self, other: Bundle) -> tuple[Loss, ...]:
+        """What each target loses when another bundle of the same schema answers instead, by its own thresholds."""
+        answers = other.answer(self.labelled.columns)
+        return tuple(self._loss(target, answers, other) for target in self.bundle.schema.targets)
 
     def moved(self, backend: Backend) -> float:
         """How far the logits move when `backend` answers instead, as a share of their own size; of the worst target."""
@@ -114,12 +118,15 @@ class Judge:
             _share(joined(self.answers.logits[name]), joined(answers.logits[name])) for name in self.answers.logits
         )
 
-    def _loss(self, target: Target, answers: Answers) -> Loss:
-        truth, threshold = self.labelled.truths[target.name], list(self.bundle.rules[target.name].thresholds) or None
+    def _loss(self, target: Target, answers: Answers, other: Bundle) -> Loss:
+        truth, name = self.labelled.truths[target.name], key_metric(target)
         was, now = (_scores(target, one) for one in (self.answers, answers))
-        name = key_metric(target)
-        figures = [measure(target, one, truth, threshold=threshold, resamples=1)[name].value for one in (was, now)]
-        gap = difference(target, now, was, truth, threshold=threshold, other_threshold=threshold)
+        before, after = (list(one.rules[target.name].thresholds) or None for one in (self.bundle, other))
+        figures = [
+            measure(target, scores, truth, threshold=threshold, resamples=1)[name].value
+            for scores, threshold in ((was, before), (now, after))
+        ]
+        gap = difference(target, now, was, truth, threshold=after, other_threshold=before)
         one_point = -100.0 if METRICS[name].higher else 100.0 / max(figures[0], np.finfo(float).tiny)
         low, high = sorted((gap.low * one_point, gap.high * one_point))
         return Loss(target.name, name, len(truth), figures[0], figures[1], gap.value * one_point, low, high)

@@ -28,7 +28,7 @@ from underlay.strategies.release import Lineage, Measured, release
 from underlay.strategies.run_folder import RunFolder
 from underlay.strategies.smaller import Candidate, answered, pruned, with_smaller_vocabulary
 from underlay.strategies.students import student_recipe
-from underlay.strategies.trial import Trial, Tried, losses_of
+from underlay.strategies.trial import Trial, Tried
 from underlay.train import RunState
 from underlay.train.checkpoints import Progress
 
@@ -255,7 +255,7 @@ def _in_eight_bits(candidate: Candidate, trial: Trial, place: Path) -> Bundle | 
         return None
     bundle = open_bundle(found.path)
     facts = {} if found.eight_bits is None else found.eight_bits.to_dict()
-    return bundle if trial.note("int8", losses_of(trial.judge, bundle), facts) else None
+    return bundle if trial.note("int8", trial.judge.losses_of(bundle), facts) else None
 
 
 def _released(graph: Bundle, measured: Measured, final: RunFolder, *, force: bool) -> Bundle:

@@ -1,10 +1,9 @@
 """Steps that change a model, each kept only where it loses little enough."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from underlay.bundle import Bundle
 from underlay.compress.loss import Judge, Loss
 from underlay.core import GateNotMet
 from underlay.strategies.listening import Say
@@ -54,7 +53,7 @@ class Trial:
 
     def tried(self, name: str, before: Candidate, after: Candidate) -> Candidate:
         """The candidate to go on with."""
-        losses = losses_of(self.judge, after.as_bundle(self.judge.bundle))
+        losses = self.judge.losses_of(after.as_bundle(self.judge.bundle))
         return after if self.note(name, losses, after.facts.get(name, {})) else before
 
     def note(self, name: str, losses: Sequence[Loss], facts: Mapping[str, Any]) -> bool:
@@ -82,8 +81,3 @@ class Trial:
             "nothing was written; ask for less, or allow more with --max-drop",
             code="max_drop",
         )
-
-
-def losses_of(judge: Judge, other: Bundle) -> tuple[Loss, ...]:
-    """What another bundle of the same schema loses against the original."""
-    return replace(judge, bundle=other).losses(other.backend)
