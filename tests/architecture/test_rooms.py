@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train": {"core", "objectives"},
     "evaluate": {"core", "modalities", "bundle", "objectives"},
     "explain": {"core", "bundle"},
-    "compress": {"core", "modalities", "models", "bundle", "objectives", "train"},
+    "compress": {"core", "modalities", "models", "bundle", "objectives", "train", "evaluate"},
     "monitor": {"core", "bundle"},
     "serve": {"core", "bundle", "monitor"},
     "strategies": EVERY_ROOM,
