@@ -173,22 +173,28 @@ def test_stopping_refuses_what_waits():
     with_batcher(work, Kept(0.3), batch_positions=100)
 
 
-def test_a_model_that_breaks_whole_tells_everybody_and_goes_on():
+@pytest.mark.parametrize("too_few", [False, True])
+def test_a_model_that_breaks_whole_tells_everybody_and_goes_on(too_few):
     calls: list[int] = []
 
     def broken(rows: Any) -> list[Any]:
         calls.append(len(rows))
-        if len(calls) == 1:
-            raise RuntimeError("once")
-        return double(rows)
+        if len(calls) > 1:
+            return double(rows)
+        if too_few:
+            return []
+        raise RuntimeError("once")
 
     async def work(batcher: Batcher) -> None:
+        assert batcher.alive
         first = row(1)
         batcher.submit([first])
         assert (await first.answer).code == "bug"
         second = row(2)
         batcher.submit([second])
         assert (await second.answer) == {"n": 4}
+        await batcher.stop()
+        assert not batcher.alive
 
     with_batcher(work, broken)
 

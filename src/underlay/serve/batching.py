@@ -100,6 +100,11 @@ class Batcher:
         """Rows that wait, those being read among them."""
         return len(self._queue) + self._promised
 
+    @property
+    def alive(self) -> bool:
+        """Whether rows that are submitted will be answered."""
+        return self._work is not None and not self._work.done()
+
     def start(self) -> None:
         """Begin to answer; needs a running loop."""
         self._work = asyncio.get_running_loop().create_task(self._run())
@@ -171,6 +176,8 @@ class Batcher:
             asked = [(row.values, row.encoded) for row in batch]
             try:
                 outcomes = await loop.run_in_executor(self._thread, self._answer, asked)
+                if len(outcomes) != len(batch):
+                    raise RuntimeError(f"{len(batch)} rows got {len(outcomes)} answers")
             except Exception as error:  # noqa: BLE001 - one broken batch must not end all that follow
                 log_failure("batch_failed", error)
                 outcomes = [Refusal("bug")] * len(batch)

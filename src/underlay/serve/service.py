@@ -44,7 +44,7 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether new requests are welcome."""
-        return not self.draining
+        return not self.draining and self.batcher.alive
 
     @property
     def files(self) -> frozenset[str]:
