@@ -138,7 +138,8 @@ def test_eight_bits_come_last_and_are_measured_by_themselves(original, snippets,
     assert [step.name for step in found.steps if step.kept] == ["vocabulary", "int8"]
     assert read_sealed(found.bundle.path)[0].parent == read_sealed(original)[0].seal
     assert verify(found.bundle.path).golden.difference <= 1e-3
-    assert "## Exported" in found.bundle.card
+    assert "an ONNX graph of eight bits" in found.bundle.card
+    assert "whose figures are above" not in found.bundle.card
     name, figure = found.lines[1].figures["label"]
     assert found.bundle.metrics["label"][name]["value"] == pytest.approx(figure.value)
     assert np.isfinite(found.bundle.predict_proba(["a quiet film"])).all()
