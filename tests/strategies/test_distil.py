@@ -15,6 +15,8 @@ from underlay.data import open_table
 from underlay.objectives import logits_column
 from underlay.strategies import Recipe, fine_tune, teaching
 from underlay.strategies.distil import distil
+from underlay.strategies.positions import hidden_of
+from underlay.strategies.stacked import Stacked
 from underlay.strategies.students import TEACHER, Student, student_recipe
 from underlay.strategies.teaching import kept
 from underlay.train import Observer
@@ -147,6 +149,21 @@ def test_vectors_are_learned_too(planted, student, objective, tmp_path):
     assert set(tuned.bundle.backend.model.state_dict()) == {
         name for name, _ in tuned.bundle.backend.model.named_parameters()
     }
+
+
+def test_the_vectors_at_positions_are_the_teachers_own_row_by_row(planted, tmp_path):
+    texts = [*sentences(7, 2)[0], "", sentences(1, 3)[0][0]]
+    encoded = Stacked((open_table({"text": texts}),)).encoded(planted.modalities, tmp_path)
+    asked = np.array([8, 1, 7, 4])  # one cannot be read
+    column, model = hidden_of(planted, encoded, asked, tmp_path / "h", tokens=64), planted.backend.model
+    found = column[np.array([1, 7, 8, 0])]
+    for row, vectors in zip((1, 8), found[[0, 2]], strict=True):
+        inputs = encoded.batch([row]).map(torch.from_numpy).inputs
+        with torch.no_grad():
+            own = model(inputs).hidden[0].numpy()
+        np.testing.assert_allclose(vectors[: len(own)], own, atol=2e-3)  # half precision
+        assert np.isnan(vectors[len(own) :]).all()
+    assert np.isnan(found[[1, 3]]).all(), "one that cannot be read and one that was not asked for"
 
 
 @pytest.mark.parametrize("objective", ["{}", "{distil: {name: distil_hidden}, task: {}}"])
