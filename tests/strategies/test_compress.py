@@ -140,6 +140,8 @@ def test_eight_bits_come_last_and_are_measured_by_themselves(original, snippets,
     assert verify(found.bundle.path).golden.difference <= 1e-3
     assert "an ONNX graph of eight bits" in found.bundle.card
     assert "whose figures are above" not in found.bundle.card
+    with pytest.raises(UsageError, match="holds a graph already"):
+        compress(found.bundle.path, tmp_path / "again", wanted=wanted)
     name, figure = found.lines[1].figures["label"]
     assert found.bundle.metrics["label"][name]["value"] == pytest.approx(figure.value)
     assert np.isfinite(found.bundle.predict_proba(["a quiet film"])).all()

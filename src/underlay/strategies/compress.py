@@ -133,6 +133,7 @@ def compress(
     final, say = RunFolder.at(out), Say(listener)
     refuse_existing(final.out, force=force)
     original = open_bundle(folder)
+    _model(original)
     with TemporaryDirectory(prefix="underlay-") as place:
         cache = Path(place) / "cache"
         say.phase("read", "reading the data again")
@@ -202,13 +203,8 @@ def start(bundle: Bundle, data: Prepared, *, cache: Path, say: Say) -> Candidate
         data: Read again.
         cache: Folder for the encoded rows.
         say: Told of rows that are set aside.
-
-    Raises:
-        UsageError: It holds a graph.
     """
-    if not isinstance(bundle.backend, TorchBackend):
-        raise UsageError(f"{bundle.path} holds a graph already", "compress the bundle that `fit` wrote")
-    model = bundle.backend.model
+    model = _model(bundle)
     recipe = Recipe.check(bundle.provenance["recipe"])
     data, *rows = prepare.encode(data, bundle.modalities, cache=cache, say=say)
     quiet = recipe.change({"data": {"suspects": False, "strict": False}})
@@ -224,6 +220,17 @@ def start(bundle: Bundle, data: Prepared, *, cache: Path, say: Say) -> Candidate
     assembly = _assembly(bundle, model)
     measured = Measured(data, bundle.modalities, assembly, bundle.config, learned, recipe, checked, {}, say)
     return Candidate(measured, (rows[0], rows[1], rows[2]))
+
+
+def _model(bundle: Bundle) -> SignalModel | FusedModel:
+    """What answers.
+
+    Raises:
+        UsageError: A graph does.
+    """
+    if not isinstance(bundle.backend, TorchBackend):
+        raise UsageError(f"{bundle.path} holds a graph already", "compress the bundle that `fit` wrote")
+    return bundle.backend.model
 
 
 def _validation(data: Prepared) -> Labelled:
