@@ -63,7 +63,7 @@ def figure(records: Sequence[Mapping[str, Any]], goal: Goal) -> Figure | None:
     means = [mean(group) for group in by_seed.values()]
     if len(means) == 1:
         only = found[0]["values"]
-        known = goal.value == "accuracy" and len(found) == 1 and "low" in only
+        known = goal.value in ("accuracy", "lost") and len(found) == 1 and "low" in only
         return Figure(means[0], only["low"], only["high"], 1) if known else Figure(means[0], means[0], means[0], 1)
     half = float(t.ppf(0.975, len(means) - 1)) * stdev(means) / sqrt(len(means))
     return Figure(mean(means), mean(means) - half, mean(means) + half, len(means))
@@ -94,7 +94,13 @@ def write(goal: Goal, value: float) -> str:
     >>> write(GOALS[0], 0.4512)
     '0.451'
     """
-    return {"share": f"{value:.3f}", "times": f"{value:.2f}x", "seconds": f"{value:.1f} s"}[goal.unit]
+    return {
+        "share": f"{value:.3f}",
+        "times": f"{value:.2f}x",
+        "seconds": f"{value:.1f} s",
+        "points": f"{value:.2f} pt",
+        "megabytes": f"{value:.1f} MB",
+    }[goal.unit]
 
 
 def machines(records: Sequence[Mapping[str, Any]]) -> str:

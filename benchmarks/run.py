@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from benchmarks import (
     audio,
     chinese,
+    compress,
     events,
     families,
     few_shot,
@@ -28,6 +29,7 @@ SCRIPTS: Mapping[str, Callable[[list[str]], None]] = {
     "presets": presets.main,
     "families": families.main,
     "chinese": chinese.main,
+    "compress": compress.main,
     "series": series.main,
     "events": events.main,
     "speed_vs_trainer": speed_vs_trainer.main,

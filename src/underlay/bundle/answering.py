@@ -20,6 +20,10 @@ CHUNK_BYTES = 64 << 20
 BATCH_POSITIONS = 8_192
 """Padded positions of a batch: enough to keep two cores busy, few enough to stay in cache."""
 
+PADDED_POSITIONS = 512
+"""The same where padding is computed on: the widest values within a layer of the default trunk, 3 MB, stay in the cache
+of a core, and less is padding. Against 8,192: a fifth more rows a second in fp32, half as many again in eight bits."""
+
 BATCH_ROWS = 256
 
 SPREAD = 1.25
@@ -126,7 +130,9 @@ def _fill(
 ) -> Iterator[int]:
     """Put the logits of usable rows at their places, batch by batch; gives how many rows each had."""
     lengths = np.array([row_length(row, modalities) for row in encoded], dtype=np.int64)
-    for batch in batches(lengths, spread=SPREAD if getattr(backend, "padded", False) else None):
+    padded = getattr(backend, "padded", False)
+    most, spread = (PADDED_POSITIONS, SPREAD) if padded else (BATCH_POSITIONS, None)
+    for batch in batches(lengths, most=most, spread=spread):
         inputs = {
             column: modality.collate([encoded[i][column] for i in batch]) for column, modality in modalities.items()
         }
@@ -168,11 +174,12 @@ def _at_units(
     return found
 
 
-def batches(lengths: np.ndarray, *, spread: float | None = None) -> Iterator[list[int]]:
-    """Row numbers in batches of like length, each within `BATCH_POSITIONS` padded positions, or one row.
+def batches(lengths: np.ndarray, *, most: int = BATCH_POSITIONS, spread: float | None = None) -> Iterator[list[int]]:
+    """Row numbers in batches of like length, each within `most` padded positions, or one row.
 
     Args:
         lengths: Of the rows.
+        most: Padded positions of a batch.
         spread: The longest row of a batch is at most this much longer than the shortest; None: by any.
 
     >>> [len(batch) for batch in batches(np.array([5000, 3, 4000, 3000]))]
@@ -183,7 +190,7 @@ def batches(lengths: np.ndarray, *, spread: float | None = None) -> Iterator[lis
     batch: list[int] = []
     for row in np.argsort(lengths, kind="stable"):
         # Sorted upwards, the newest row is the longest.
-        full = len(batch) >= BATCH_ROWS or (len(batch) + 1) * lengths[row] > BATCH_POSITIONS
+        full = len(batch) >= BATCH_ROWS or (len(batch) + 1) * lengths[row] > most
         if batch and (full or (spread is not None and lengths[row] > spread * lengths[batch[0]])):
             yield batch
             batch = []

@@ -128,8 +128,7 @@ def _fixed(product: Product, levels: Levels, out: str, added: _Added) -> list[An
     make, name = onnx.helper.make_node, product.name
     divided, entered, weight = _divided(product, levels, added)
     small, scale = scaled(weight, 0)
-    step = added.constant(f"{name}/step", np.float32(levels.step))
-    zero = added.constant(f"{name}/zero", np.uint8(levels.zero))
+    step, zero = _grid(np.float32(levels.step), levels.zero, added)
     matrix = added.constant(f"{name}/int8", np.ascontiguousarray(small))
     both = added.constant(f"{name}/scale", scale[0] * np.float32(levels.step))
     return [
@@ -172,22 +171,27 @@ def _divided(product: Product, levels: Levels, added: _Added) -> tuple[list[Any]
 
     if levels.divisor is None:
         return [], product.entered, product.weight
-    times = added.constant(f"{product.name}/times", (1 / levels.divisor).astype(np.float32))
+    times = added.constant(f"{product.entered}/times", (1 / levels.divisor).astype(np.float32))
     even = f"{product.name}/even"
     node = onnx.helper.make_node("Mul", [product.entered, times], [even])
     return [node], even, product.weight * levels.divisor[:, None]
 
 
-def _on_levels(name: str, entered: str, step: np.ndarray, zero: int, added: _Added) -> list[Any]:
+def _on_levels(name: str, entered: str, step: np.floating[Any], zero: int, added: _Added) -> list[Any]:
     """To levels and back: what lies between a pair of these is computed in eight bits."""
     import onnx
 
-    given = [added.constant(f"{name}/step", step), added.constant(f"{name}/zero", np.uint8(zero))]
+    given = _grid(step, zero, added)
     make = onnx.helper.make_node
     return [
         make("QuantizeLinear", [entered, *given], [f"{name}/small"]),
         make("DequantizeLinear", [f"{name}/small", *given], [f"{name}/levels"]),
     ]
+
+
+def _grid(step: np.floating[Any], zero: int, added: _Added) -> list[str]:
+    """Names of step and zero, the same for the same numbers: what is put on levels for several products is put once."""
+    return [added.constant(f"int8/step {step!r}", step), added.constant(f"int8/zero {zero}", np.uint8(zero))]
 
 
 def _matrix(product: Product, weight: np.ndarray, added: _Added) -> Any:

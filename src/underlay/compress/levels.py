@@ -52,7 +52,7 @@ class Levels:
 def calibrate(
     model: Any, wanted: Mapping[str, Product], batches: Sequence[Inputs], *, seed: int = 0
 ) -> dict[str, Levels]:
-    """Levels of each product, by its name.
+    """Levels of each product, by its name; those of one value are the same for all that read it.
 
     Args:
         model: The `onnx.ModelProto` in fp32.
@@ -62,7 +62,9 @@ def calibrate(
     """
     names = list(dict.fromkeys(product.entered for product in wanted.values()))
     seen = _sampled(model, names, batches, seed=seed)
-    return {name: _best(seen[product.entered], product.weight) for name, product in wanted.items()}
+    readers = {name: [one.weight for one in wanted.values() if one.entered == name] for name in names}
+    found = {name: _best(seen[name], np.concatenate(weights, axis=1)) for name, weights in readers.items()}
+    return {name: found[product.entered] for name, product in wanted.items()}
 
 
 def _sampled(model: Any, names: Sequence[str], batches: Sequence[Inputs], *, seed: int) -> dict[str, np.ndarray]:

@@ -31,9 +31,11 @@ PADDED: dict[type[nn.Module], type[nn.Module]] = {
 
 
 def padded(model: SignalModel | FusedModel) -> SignalModel | FusedModel:
-    """A copy of the model in evaluation mode, its weights shared, that can be traced."""
+    """A copy of the model in evaluation mode that can be traced; its weights are shared, but for those of attention."""
     copied = copy.deepcopy(model, {id(tensor): tensor for tensor in model.parameters()})
-    for module in copied.modules():
+    for module in list(copied.modules()):
         if type(module) in PADDED:
             module.__class__ = PADDED[type(module)]
+        if isinstance(module, padded_trunks.PaddedAttention):
+            module.part()
     return copied.eval()

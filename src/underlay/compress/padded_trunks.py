@@ -1,7 +1,7 @@
 """Trunks on padded rows, one a segment: the layers of `models`, under a `Layout` where those have a `Packing`."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from underlay.compress.layout import Layout
@@ -23,15 +23,25 @@ def laid_out(embedded: Tensor, mask: Tensor | None) -> Layout:
 
 
 class PaddedAttention(Attention):
-    """Dense attention inside every row of the layout; what is no position is not looked at."""
+    """Dense attention inside every row of the layout; what is no position is not looked at.
+
+    Queries, keys and values are three products of parts of one matrix: cut out of what one product gives, each would be
+    copied once more, which costs a twelfth of the time in eight bits.
+    """
+
+    def part(self) -> None:
+        """Put three linears where one was, with copies of its weights: a file keeps no views."""
+        weights, biases = self.qkv.weight.detach().chunk(3), self.qkv.bias.detach().chunk(3)
+        self.parts = nn.ModuleList(_linear(weight, bias) for weight, bias in zip(weights, biases, strict=True))
+        del self.qkv
 
     def forward(self, hidden: Tensor, packing: Layout, turn: Tensor | None) -> Tensor:  # type: ignore[override]
         """`[S * T, D]` -> `[S * T, D]`."""
-        qkv = self.qkv(hidden).view(-1, 3, self.heads, self.size)  # [S * T, 3, H, D/H]
+        parts = [part(hidden).view(-1, self.heads, self.size) for part in self.parts]  # [S * T, H, D/H] each
         if turn is not None:
-            qkv = torch.cat((rotate(qkv[:, :2], turn), qkv[:, 2:]), dim=1)
-        rows = qkv.reshape(packing.segments, packing.longest, 3, self.heads, self.size)
-        query, key, value = rows.permute(2, 0, 3, 1, 4)  # [S, H, T, D/H] each
+            parts[:2] = [rotate(one.unsqueeze(1), turn).squeeze(1) for one in parts[:2]]
+        rows = [one.reshape(packing.segments, packing.longest, self.heads, self.size) for one in parts]
+        query, key, value = (one.transpose(1, 2) for one in rows)  # [S, H, T, D/H] each
         scores = (query * self.size**-0.5) @ key.transpose(-1, -2)
         if packing.filled is not None:
             scores = scores.masked_fill(~packing.filled[:, None, None, :], UNSEEN)
@@ -41,6 +51,12 @@ class PaddedAttention(Attention):
         seen = scores.softmax(-1) @ value
         attended: Tensor = self.out(seen.transpose(1, 2).reshape(packing.count, self.heads * self.size))
         return attended
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    linear.weight, linear.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
+    return linear
 
 
 class PaddedTransformer(TransformerTrunk):

@@ -1,0 +1,113 @@
+"""P13: eight bits on the CPU, what they lose, how much faster, how large; against our own fp32 in the same run.
+
+One bundle of the default trunk, `sample:movie-snippets`. Ranges and the choice of what stays in fp32 see training and
+validation rows; what is lost is then measured once on the test rows, the same rows drawn for both models. Speed is raw
+text to decision on the test rows, in turns with both of our own in fp32, PyTorch and the ONNX graph under each setting;
+the gain is over the faster of the two.
+"""
+
+import argparse
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.command import fit, recipe_digest, recipe_file
+from benchmarks.datasets import WORK, movie_snippets
+from benchmarks.record import Results
+from underlay.bundle import Bundle, open_bundle
+from underlay.compress import Exported, Labelled, export
+from underlay.compress.loss import Judge
+from underlay.compress.measuring import measure
+from underlay.strategies.known_rows import known_rows
+
+RESULTS = Results("compress")
+SCHEMES = ("dynamic", "static")
+RECIPE = "speed_short"
+TIMED = 1_000
+"""Test rows that are timed."""
+
+
+def main(words: list[str] | None = None) -> None:
+    """Measure what is not measured yet."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compress", description=__doc__)
+    parser.add_argument("--bundle", type=Path, help="a bundle of this cut instead of fitting one (development)")
+    parser.add_argument("--pairs", type=int, default=3, help="times that the speed is measured")
+    parser.add_argument("--seconds", type=float, default=20.0, help="for each backend and time")
+    parser.add_argument("--development", action="store_true", help="keep apart, not for the page")
+    options = parser.parse_args(words)
+    mark = {"development": True} if options.development or options.bundle else {}
+    cell = {"seed": 0, "recipe": recipe_digest(recipe_file(RECIPE)), **mark}
+    if all(RESULTS.find(f"P13-{scheme}", cell) for scheme in SCHEMES):
+        return
+    folder = WORK / "compress"
+    train, test = movie_snippets().write(folder)
+    bundle = options.bundle or fit(train, test, recipe=recipe_file(RECIPE), out=folder / "bundle", seed=0).bundle
+    for scheme in SCHEMES:
+        if RESULTS.find(f"P13-{scheme}", cell) is None:
+            values = measured(bundle, train, pd.read_parquet(test), scheme, options.pairs, options.seconds)
+            entry = RESULTS.append(f"P13-{scheme}", cell, values)
+            print(entry["benchmark"], entry["values"], flush=True)
+    if not options.bundle:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def measured(bundle: Path, train: Path, test: pd.DataFrame, scheme: str, pairs: int, seconds: float) -> dict[str, Any]:
+    """The figures of one scheme."""
+    original = open_bundle(bundle)
+    rows = known_rows(original, str(train))
+    labelled = None if rows.truths is None else Labelled(rows.held, rows.truths)
+    out = bundle.with_name(f"{bundle.name}-{scheme}")
+    made = export(
+        bundle, out, int8=True, static=scheme == "static", columns=rows.seen, labelled=labelled, force=True, seconds=2.0
+    )
+    export(bundle, bundle.with_name(f"{bundle.name}-fp32"), force=True, seconds=2.0)
+    plain, small = open_bundle(bundle.with_name(f"{bundle.name}-fp32")), open_bundle(out)
+    return {**lost(original, small, test), **speed(original, plain, small, test, pairs, seconds), **size(made)}
+
+
+def lost(original: Bundle, small: Bundle, test: pd.DataFrame) -> dict[str, Any]:
+    """Points of accuracy, on the test rows, with their paired interval."""
+    labels = [original.labels.index(str(label)) for label in test.label]
+    judge = Judge.of(original, Labelled({"text": test.text.tolist()}, {"label": np.array(labels)}))
+    (found,) = judge.losses(small.backend)
+    return {
+        "lost": found.points,
+        "low": found.low,
+        "high": found.high,
+        "rows": found.rows,
+        "accuracy": {"fp32": found.was, "int8": found.now},
+    }
+
+
+def speed(
+    original: Bundle, plain: Bundle, small: Bundle, test: pd.DataFrame, pairs: int, seconds: float
+) -> Mapping[str, Any]:
+    """Rows a second in turns, and the gain over the faster of both in fp32: the median of `pairs` runs."""
+    backends = {"PyTorch": original.backend, "ONNX fp32": plain.backend, "int8": small.backend}
+    rows = [{"text": text} for text in test.text[:TIMED]]
+    runs = [{one.name: one for one in measure(original, backends, rows, seconds=seconds)} for _ in range(pairs)]
+    gains = [
+        run["int8"].rows_per_second / max(run["PyTorch"].rows_per_second, run["ONNX fp32"].rows_per_second)
+        for run in runs
+    ]
+    return {
+        "gain": float(np.median(gains)),
+        "gains": gains,
+        "rows_per_second": {name: float(np.median([run[name].rows_per_second for run in runs])) for name in backends},
+        "one_row_ms": {name: float(np.median([run[name].one_p50 for run in runs])) for name in backends},
+        "one_row_p99_ms": {name: float(np.median([run[name].one_p99 for run in runs])) for name in backends},
+    }
+
+
+def size(made: Exported) -> dict[str, Any]:
+    """Megabytes of the bundle, and what stayed in fp32."""
+    kept = made.eight_bits.kept if made.eight_bits is not None else ()
+    return {"megabytes": made.bytes_after / 1e6, "megabytes_fp32": made.bytes_before / 1e6, "left_in_fp32": list(kept)}
+
+
+if __name__ == "__main__":
+    main()
