@@ -12,7 +12,7 @@ from underlay.compress.levels import calibrate
 from underlay.compress.loss import Judge, Labelled, Loss
 from underlay.compress.operators import compare_operators, require_operators
 from underlay.compress.parity import BATCH
-from underlay.compress.products import products, tables
+from underlay.compress.products import Product, Table, products, tables
 from underlay.core import Event, Listener, UsageError
 
 MAX_DROP = 0.5
@@ -114,7 +114,7 @@ def in_eight_bits(
     """
     if asked.static and not shown.given:
         raise UsageError("static eight bits fix the ranges of activations on data", "give it with --data")
-    known = {**products(model), **tables(model)}
+    known: dict[str, Product | Table] = {**products(model), **tables(model)}
     if not known:
         raise UsageError("no product or table of this model is large enough for eight bits", "leave out --int8")
     levels = None

@@ -257,8 +257,16 @@ def write_bundle(task: Task, program: Any) -> Exported:
         ) from error
     files = made.manifest.files.values() if made.manifest is not None else ()
     after = sum(int(entry["bytes"]) for entry in files)
-    told = (tuple(speeds), settings[chosen.name], chosen.name, shrunk)
-    return Exported(task.out, *found, task.size, after, *told)
+    return Exported(
+        task.out,
+        *found,
+        bytes_before=task.size,
+        bytes_after=after,
+        speeds=tuple(speeds),
+        runtime=settings[chosen.name],
+        chosen=chosen.name,
+        eight_bits=shrunk,
+    )
 
 
 def _under(

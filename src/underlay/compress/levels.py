@@ -93,15 +93,15 @@ def _best(seen: np.ndarray, weight: np.ndarray) -> Levels:
 def _divisor(seen: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """What makes a channel's largest value and its row's largest weight alike."""
     values, weights = np.abs(seen).max(0), np.abs(weight).max(1)
-    least = 1e-5 * max(float(values.max(initial=0.0)), np.finfo(np.float32).tiny)
-    found = np.sqrt(np.maximum(values, least) / np.maximum(weights, 1e-5 * max(float(weights.max()), 1e-20)))
+    values, weights = (np.maximum(one, 1e-5 * one.max() + np.finfo(np.float32).tiny) for one in (values, weights))
+    found = np.sqrt(values / weights)
     return np.asarray(found / np.exp(np.log(found).mean()), np.float32)
 
 
 def _tried(seen: np.ndarray, weight: np.ndarray, meant: np.ndarray, divisor: np.ndarray | None, share: float) -> Levels:
     values = seen if divisor is None else seen / divisor
     matrix = weight if divisor is None else weight * divisor[:, None]
-    low, high = share * min(float(values.min()), 0.0), share * max(float(values.max()), 0.0)
+    low, high = share * float(np.minimum(values.min(), 0)), share * float(np.maximum(values.max(), 0))
     step = max((high - low) / STEPS, float(np.finfo(np.float32).tiny))
     zero = int(np.clip(np.rint(-low / step), 0, STEPS))
     small, scale = scaled(matrix, 0)

@@ -97,7 +97,7 @@ class Judge:
                 "is this the right file?",
             )
         kept = Labelled(
-            {name: [values[row] for row in rows] for name, values in labelled.columns.items()},
+            {name: [values[int(row)] for row in rows] for name, values in labelled.columns.items()},
             {name: values[rows] for name, values in labelled.truths.items()},
         )
         return cls(bundle, kept, _of_rows(answers, rows))

@@ -17,7 +17,7 @@ from underlay.core import GateNotMet, Inputs
 NOISE = 0.1
 """What a whole operator may miss, root mean square, as a share of what it gives; a few hundredths are usual."""
 
-SLOPE = 0.2
+SLOPE = 0.3
 """How much more or less an output may rise than it should: noise alone turns a slope by a few hundredths."""
 
 SMALL = 0.1
@@ -136,9 +136,8 @@ def _apart(one: Product | Table, source: np.ndarray, found: np.ndarray) -> tuple
         found = found if one.bias is None else found - one.shift
     if meant.shape != found.shape or not np.isfinite(found).all():
         return float("inf"), float("inf")
-    tiny = float(np.finfo(np.float32).tiny)
-    power = np.square(meant).mean(0)
-    whole = max(float(power.mean()), tiny)
-    slope = (found * meant).mean(0) - power
-    steep = np.abs(slope) / np.maximum(power, SMALL**2 * whole)
-    return float(np.sqrt(np.square(found - meant).mean() / whole)), float(steep.max(initial=0.0))
+    missed, whole = found - meant, max(float(np.square(meant).mean()), float(np.finfo(np.float32).tiny))
+    around = meant - meant.mean(0)  # what is always there is no slope
+    power = np.square(around).mean(0)
+    steep = np.abs((missed * around).mean(0)) / np.maximum(power, SMALL**2 * max(float(power.mean()), SMALL**2 * whole))
+    return float(np.sqrt(np.square(missed).mean() / whole)), float(steep.max(initial=0.0))
