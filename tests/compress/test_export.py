@@ -341,3 +341,10 @@ def test_eight_bits_that_change_what_is_decided_are_not_written(original, tmp_pa
     with pytest.raises(GateNotMet):
         export(original, tmp_path / "out", int8=True, **QUICK)
     assert left_in(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"rotary": True}, {"causal": True, "norm": "pre", "gated": True}])
+def test_attention_in_three_products_answers_as_in_one(options, tmp_path):
+    folder = bundles.sealed(tmp_path / "bundle", {"text": bundles.fitted("text.v1")}, **options)
+    assert export(folder, tmp_path / "model.onnx").parity.passed
