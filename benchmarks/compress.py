@@ -25,7 +25,7 @@ from underlay.compress.measuring import measure
 from underlay.strategies.known_rows import known_rows
 
 RESULTS = Results("compress")
-SCHEMES = ("dynamic", "static")
+BENCHMARKS = {"dynamic": "P13-dynamic", "static": "P13-static"}
 RECIPE = "speed_short"
 TIMED = 1_000
 """Test rows that are timed."""
@@ -41,15 +41,15 @@ def main(words: list[str] | None = None) -> None:
     options = parser.parse_args(words)
     mark = {"development": True} if options.development or options.bundle else {}
     cell = {"seed": 0, "recipe": recipe_digest(recipe_file(RECIPE)), **mark}
-    if all(RESULTS.find(f"P13-{scheme}", cell) for scheme in SCHEMES):
+    if all(RESULTS.find(benchmark, cell) for benchmark in BENCHMARKS.values()):
         return
     folder = WORK / "compress"
     train, test = movie_snippets().write(folder)
     bundle = options.bundle or fit(train, test, recipe=recipe_file(RECIPE), out=folder / "bundle", seed=0).bundle
-    for scheme in SCHEMES:
-        if RESULTS.find(f"P13-{scheme}", cell) is None:
+    for scheme, benchmark in BENCHMARKS.items():
+        if RESULTS.find(benchmark, cell) is None:
             values = measured(bundle, train, pd.read_parquet(test), scheme, options.pairs, options.seconds)
-            entry = RESULTS.append(f"P13-{scheme}", cell, values)
+            entry = RESULTS.append(benchmark, cell, values)
             print(entry["benchmark"], entry["values"], flush=True)
     if not options.bundle:
         shutil.rmtree(folder, ignore_errors=True)

@@ -17,7 +17,19 @@ from benchmarks.record import Results, read_all, read_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import audio, datasets, events, image, page, presets, quality, series, speed_vs_trainer, three_arms
+from benchmarks import (
+    audio,
+    compress,
+    datasets,
+    events,
+    image,
+    page,
+    presets,
+    quality,
+    series,
+    speed_vs_trainer,
+    three_arms,
+)
 from underlay.strategies.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent.parent
@@ -63,6 +75,7 @@ def test_every_experiment_has_its_recipe_and_every_goal_a_known_benchmark():
         *audio.TASKS,
         series.BENCHMARK,
         events.BENCHMARK,
+        *compress.BENCHMARKS.values(),
         "P1-short",
         "P1-256",
         "P12",
