@@ -150,6 +150,7 @@ def test_a_deadline_is_kept_whatever_the_model_does(serve_odd):
         queued = ask(server, "loud 1", **{"x-deadline-ms": "300"})
         assert queued.status_code == 504
         assert label(ask(server, "loud 2")) == "loud"
+        assert [line for line in server.logged() if line["level"] == "error"] == []
 
 
 @pytest.mark.row("F20")

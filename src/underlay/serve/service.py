@@ -109,6 +109,7 @@ class Service:
     ) -> list[Answer | Refusal]:
         """What each row was told, unless time is up or the sender has left."""
         everything = asyncio.gather(*answers)
+        everything.add_done_callback(_seen)
         gone = asyncio.ensure_future(_left(receive))
         try:
             waited: set[asyncio.Future[Any]] = {everything, gone}
@@ -154,6 +155,12 @@ def _refuse_first(found: Sequence[Any], place: Callable[[int], str]) -> None:
     for number, one in enumerate(found):
         if isinstance(one, Refusal):
             raise one if one.status == 503 else one.within(place(number))
+
+
+def _seen(everything: "asyncio.Future[Any]") -> None:
+    """Take the error of rows that nobody waits for any more; asyncio would log it as one that nobody handled."""
+    if not everything.cancelled():
+        everything.exception()
 
 
 async def _left(receive: Receive) -> None:
