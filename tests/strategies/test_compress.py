@@ -183,6 +183,15 @@ def test_the_command_shows_what_was_lost_and_what_was_gained(original, snippets,
     assert "underlay: max_drop: no step loses" in missed.stderr
 
 
+@pytest.mark.parametrize("words", [["--vocabulary", "--max-drop", "nan"], ["--vocabulary", "--max-drop", "101"],
+                                   ["--prune", "0.3", "--words", "words.txt"]])  # fmt: skip
+def test_the_command_refuses_what_would_do_nothing_before_it_reads(words, original, underlay):
+    refused = underlay("compress", str(original), *words)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("underlay: usage: --")
+    assert words[-2] in refused.stderr
+
+
 @pytest.mark.parametrize("trunk", ["sasrec", "bert4rec"])
 def test_a_model_of_what_happens_next_is_pruned(trunk, tmp_path):
     names, rng = "abcdefgh", np.random.default_rng(0)

@@ -55,6 +55,7 @@ def compress(
     from underlay.strategies.compress import Wanted
     from underlay.strategies.compress import compress as run
 
+    _require_sense(words=words is not None and not vocabulary, max_drop=max_drop)
     wanted = Wanted(
         distil=distil,
         vocabulary=vocabulary,
@@ -81,6 +82,18 @@ def compress(
         return
     _show(found)
     typer.echo(found.bundle.path)
+
+
+def _require_sense(*, words: bool, max_drop: float) -> None:
+    """Nothing, or the error about an option that would do nothing.
+
+    Raises:
+        UsageError: Words are named without the step that reads them, or the bound is no number of points.
+    """
+    if words:
+        raise UsageError("--words is about the vocabulary", "add --vocabulary")
+    if not -100 <= max_drop <= 100:  # below 0: a step must gain so much; NaN is refused too
+        raise UsageError(f"--max-drop {max_drop:g}: points of a hundred are lost", "give at most 100, such as 0.5")
 
 
 def read_words(path: Path) -> tuple[str, ...]:
