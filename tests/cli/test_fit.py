@@ -68,6 +68,14 @@ def test_evaluate_gives_the_figures_as_json(run, data):
     assert done.stderr == ""
 
 
+def test_evaluate_without_a_known_label_is_refused_rather_than_silent(run, tmp_path):
+    (tmp_path / "new.csv").write_text("text,label\na film,\nanother,\n", encoding="utf-8")
+    command = [sys.executable, "-m", "underlay", "evaluate", "bundle", str(tmp_path / "new.csv"), "--quiet"]
+    done = subprocess.run(command, cwd=run[0], capture_output=True, encoding="utf-8")
+    assert done.returncode == 3
+    assert done.stderr.startswith("underlay: no_labels: ")
+
+
 @pytest.mark.row("D19")
 def test_what_stands_at_out_is_not_replaced_without_force(run, data):
     before = (run[0] / "bundle" / "manifest.json").read_bytes()

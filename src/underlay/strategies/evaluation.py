@@ -87,6 +87,12 @@ def evaluate(
             _examine(bundle, target, answers, truths[target.name], table, columns, by, answered, resamples)
             for target in bundle.schema.targets
         )
+        if not any(one.count for one in examined):
+            raise DataError(
+                f"{table.name} has no row whose answer is known, so there is nothing to measure",
+                "give rows with labels, or, where the next event is asked, with two events or more",
+                code="no_labels",
+            )
         told = {row: problem.message for row, problem in answers.problems.items()} | slipped
         problems = tuple((table.place(row), message) for row, message in sorted(told.items()))
         unlabelled = max(int(answered.sum()) - one.count for one in examined)
