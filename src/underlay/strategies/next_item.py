@@ -146,7 +146,7 @@ def leave_last_out(
     if not any(one.part != "train" for one in histories) and held:
         raise DataError(
             f"{table.name}: no row has {FEWEST + len(held)} events, so nothing is left to measure on",
-            "gather the events of one user into one row: data.events={id: COLUMN, time: COLUMN, item: COLUMN}",
+            "gather the events of one user into one row: --group USER --time TIME, or data.events in a recipe",
             code="too_short",
         )
     taught = [one for one in histories if one.part == "train"]
