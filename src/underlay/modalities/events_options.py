@@ -104,7 +104,7 @@ class EventsOptions:
             for name, value in switches.items()
             if not (isinstance(value, bool) or value == "auto")
         ]
-        if not isinstance(self.cloze, bool):
+        if not isinstance(vars(self)["cloze"], bool):
             found.append(f"events.cloze is {self.cloze!r}; it must be true or false")
         for name, rate in vars(self.augment).items():
             if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
