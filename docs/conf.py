@@ -28,8 +28,9 @@ napoleon_custom_sections = [("Source", "notes")]
 # The same class is documented in the room that makes it and named in the rooms that use it.
 suppress_warnings = ["ref.python", "autodoc.duplicate_object"]
 
-COMMANDS = ("fit", "predict", "evaluate", "report", "verify", "serve", "doctor")
-COMMANDS += ("data check", "data sample", "data split", "data weights", "keys create", "keys list", "keys revoke")
+COMMANDS = ("fit", "predict", "evaluate", "report", "verify", "export", "compress", "redact", "serve")
+COMMANDS += ("doctor", "data check", "data sample", "data split", "data weights")
+COMMANDS += ("keys create", "keys list", "keys revoke")
 
 
 def write_generated() -> None:

@@ -98,14 +98,13 @@ class EventsOptions:
         for name, known in (("long", LONG), ("empty", EMPTY)):
             if getattr(self, name) not in known:
                 found.append(f"events.{name} is {getattr(self, name)!r}; it must be one of {', '.join(known)}")
-        switches = {name: getattr(self, name) for name in ("times", "attributes", "repeats")}
+        switches = {"times": "auto, ", "attributes": "auto, ", "repeats": "auto, ", "cloze": ""}
         found += [
-            f"events.{name} is {value!r}; it must be auto, true or false"
-            for name, value in switches.items()
-            if not (isinstance(value, bool) or value == "auto")
+            f"events.{name} is {value!r}; it must be {also}true or false"
+            for name, also in switches.items()
+            for value in [getattr(self, name)]
+            if not (isinstance(value, bool) or (also and value == "auto"))
         ]
-        if not isinstance(vars(self)["cloze"], bool):
-            found.append(f"events.cloze is {self.cloze!r}; it must be true or false")
         for name, rate in vars(self.augment).items():
             if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
                 found.append(f"events.augment.{name} is {rate!r}; it must be from 0 up to 1")
