@@ -232,6 +232,12 @@ def test_a_port_that_is_taken_is_named(text_bundle, tmp_path, underlay):
     assert str(port) in done.stderr
 
 
+def test_one_port_for_both_listeners_is_refused(text_bundle, underlay):
+    done = underlay("serve", str(text_bundle), "--open", "--port", "8123", "--admin-port", "8123")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "both listeners would take port 8123" in done.stderr
+
+
 @pytest.mark.row("B17")
 def test_a_bundle_that_answers_otherwise_than_it_did_is_never_served(text_bundle, tmp_path, underlay):
     import shutil

@@ -184,7 +184,8 @@ def test_the_command_shows_what_was_lost_and_what_was_gained(original, snippets,
 
 
 @pytest.mark.parametrize("words", [["--vocabulary", "--max-drop", "nan"], ["--vocabulary", "--max-drop", "101"],
-                                   ["--prune", "0.3", "--words", "words.txt"]])  # fmt: skip
+                                   ["--prune", "0.3", "--words", "words.txt"],
+                                   ["--prune", "0.3", "--units", "head"]])  # fmt: skip
 def test_the_command_refuses_what_would_do_nothing_before_it_reads(words, original, underlay):
     refused = underlay("compress", str(original), *words)
     assert (refused.returncode, refused.stdout) == (2, "")

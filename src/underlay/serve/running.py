@@ -100,6 +100,8 @@ def run(settings: Settings, *, started: Callable[[Started], None] = lambda told:
             "pass --name with small letters, digits, dots, dashes or underscores",
             code="name",
         )
+    if settings.port == settings.admin_port != 0:
+        raise UsageError(f"both listeners would take port {settings.port}", "pass another --admin-port", code="address")
     with _bound(settings.host, settings.port) as data, _bound(LOOPBACK, settings.admin_port) as admin:
         served = Served(name, open_bundle(settings.bundle))
         access = Access(

@@ -12,7 +12,8 @@ from underlay.bundle.sealing import refuse_existing
 from underlay.bundle.torch_backend import TorchBackend
 from underlay.compress import Exported, export
 from underlay.compress.loss import Judge, Labelled
-from underlay.core import GateNotMet, Listener, UsageError
+from underlay.compress.pruning import UNITS
+from underlay.core import GateNotMet, Listener, UsageError, nearest
 from underlay.models import Backbone, FusedModel, SignalModel
 from underlay.strategies import prepare
 from underlay.strategies.assembly import JOINT, Assembly, Branch
@@ -68,6 +69,8 @@ class Wanted:
             raise UsageError(f"--prune {self.prune:g} is no share", "give the share that goes, as 0.3")
         if self.words and not self.vocabulary:
             raise UsageError("words are given and the vocabulary is not trimmed", "add --vocabulary")
+        if stray := [unit for unit in self.units if unit not in UNITS]:
+            raise UsageError(f"--units names {stray[0]!r}", nearest(stray[0], UNITS))
 
 
 @dataclass(frozen=True)
