@@ -1,6 +1,7 @@
 """Raw rows -> logits: encoded, batched by length under a budget, and put back in order."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -132,11 +133,14 @@ def _fill(
     lengths = np.array([row_length(row, modalities) for row in encoded], dtype=np.int64)
     padded = getattr(backend, "padded", False)
     most, spread = (PADDED_POSITIONS, SPREAD) if padded else (BATCH_POSITIONS, None)
-    for batch in batches(lengths, most=most, spread=spread):
-        inputs = {
-            column: modality.collate([encoded[i][column] for i in batch]) for column, modality in modalities.items()
-        }
-        answers = backend.run(inputs)
+
+    def answered(batch: Sequence[int]) -> Mapping[str, np.ndarray]:
+        return backend.run(
+            {column: modality.collate([encoded[i][column] for i in batch]) for column, modality in modalities.items()}
+        )
+
+    planned = list(batches(lengths, most=most, spread=spread))
+    for batch, answers in zip(planned, _side_by_side(answered, planned, getattr(backend, "at_once", 1)), strict=True):
         for target in targets:
             values, filled = answers[target.name], [places[i] for i in batch]
             if not target.dense:
@@ -145,6 +149,20 @@ def _fill(
             for place, row, value in zip(filled, [encoded[i] for i in batch], values, strict=True):
                 logits[target.name][place] = _at_units(target, value, row, modalities)
         yield len(batch)
+
+
+def _side_by_side(
+    answered: Callable[[Sequence[int]], Mapping[str, np.ndarray]], planned: Sequence[Sequence[int]], at_once: int
+) -> Iterator[Mapping[str, np.ndarray]]:
+    """What batches are answered, in their order; `at_once` of them are worked on together."""
+    if at_once == 1 or len(planned) < 2:
+        yield from map(answered, planned)
+        return
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="answers")
+    try:
+        yield from pool.map(answered, planned)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _nothing(target: Target, rows: int) -> np.ndarray:

@@ -19,6 +19,9 @@ class OnnxBackend:
 
     An input of the graph is called `column.array`, an output `target.logits`.
 
+    Where one thread runs a batch, as many batches run at once as there are cores (`at_once`): eight bits gain little
+    from a second thread within a batch.
+
     Args:
         config: What `models.configure` gave.
         weights: The large tensors of the graph, by name.
@@ -40,6 +43,7 @@ class OnnxBackend:
             self._session = onnxruntime.InferenceSession(graph.data, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise _refused(f"ONNX Runtime refuses it: {_first_line(error)}") from error
+        self.at_once = max(1, cores() // options.intra_op_num_threads)
         self._inputs = [each.name for each in self._session.get_inputs()]
         self._outputs = {each.name.removesuffix(".logits"): each.name for each in self._session.get_outputs()}
         if list(self._outputs) != [head["target"] for head in config["heads"]]:
