@@ -1,9 +1,11 @@
 """A graph in a bundle: damaged or hostile, it is refused before its runtime sees it."""
 
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ from underlay.bundle import derive, open_bundle
 from underlay.bundle.deriving import Derived
 from underlay.bundle.graph import outside_weights
 from underlay.bundle.layout import EXPORT, GRAPH, WEIGHTS
+from underlay.bundle.machine import cores
 from underlay.bundle.strict_json import dump, parse
 from underlay.bundle.weights import write_weights
-from underlay.core import BundleRefused
+from underlay.core import BundleRefused, Inputs
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 RUNTIME = {"runtime": {"threads": 1, "arena": True}}
@@ -177,3 +180,38 @@ def test_more_threads_than_cores_are_not_started(
 ) -> None:
     folder = resealed(record=dump({"runtime": {"threads": 4096, "arena": False}}))
     assert open_bundle(folder).predict(tiny.TEXTS[:2])
+
+
+def test_batches_worked_on_side_by_side_give_the_same_answers_in_their_order(derived: Path, tiny: ModuleType) -> None:
+    texts = [text * (1 + place % 9) for place, text in enumerate(tiny.TEXTS * 200)]
+    bundle = open_bundle(derived)
+    backend: Any = bundle.backend
+    assert backend.at_once == cores()
+    run, threads = backend.run, set()
+
+    def noted(inputs: Inputs) -> Any:
+        threads.add(threading.current_thread().name)
+        return run(inputs)
+
+    backend.run = noted
+    found = {}
+    for backend.at_once in (1, 3):
+        threads.clear()
+        found[backend.at_once] = bundle.predict_proba(texts)
+        assert {name.startswith("answers") for name in threads} == {backend.at_once > 1}
+    assert np.array_equal(found[1], found[3])
+
+
+def test_a_batch_that_fails_beside_others_is_told(derived: Path, tiny: ModuleType) -> None:
+    bundle = open_bundle(derived)
+    backend: Any = bundle.backend
+    backend.at_once, calls = 2, iter(range(1000))
+
+    def broken(inputs: Inputs) -> Any:
+        if next(calls) == 3:
+            raise BundleRefused("the fourth batch", "none")
+        return {"label": np.zeros((len(inputs["text"]["ids"]), 2), np.float32)}
+
+    backend.run = broken
+    with pytest.raises(BundleRefused, match="the fourth batch"):
+        bundle.predict_proba(tiny.TEXTS * 2000)
