@@ -87,7 +87,7 @@ def seal(folder: str | Path, contents: Contents, *, measure: Measure | None = No
         write_files(place, files, files, contents.parent)
         bundle = open_bundle(place)
         if measure is not None:
-            figures = _figures(contents, {**contents.metrics, **measure(bundle)})
+            figures = figures_of(contents, {**contents.metrics, **measure(bundle)})
             write_files(place, figures, files | figures, contents.parent)
             # The other files still have the bytes that were replayed.
             manifest, read = read_sealed(place)
@@ -142,10 +142,6 @@ def _files(contents: Contents) -> dict[str, bytes]:
         column.name: {"name": contents.modalities[column.name].name, "folder": folders[column.name]}
         for column in schema.columns
     }
-    rules = {
-        target.name: Rule.from_calibration(target, contents.calibration.get(target.name, {}))
-        for target in schema.targets
-    }
     config = {
         "format": FORMAT,
         "backend": contents.backend,
@@ -162,16 +158,25 @@ def _files(contents: Contents) -> dict[str, bytes]:
     files |= {
         CONFIG: dump(config),
         WEIGHTS: write_weights(contents.weights),
-        LABELS: dump(render_labels(rules)),
+        LABELS: dump(render_labels(rules_of(contents))),
         REFERENCE: dump(contents.reference),
         PROVENANCE: dump({**contents.provenance, "sealed": sealed}),
-        **_figures(contents, contents.metrics),
+        **figures_of(contents, contents.metrics),
     }
     files[GOLDEN] = make_golden(assemble(None, None, files), seed=contents.seed)
     return files
 
 
-def _figures(contents: Contents, metrics: Mapping[str, Any]) -> dict[str, bytes]:
+def rules_of(contents: Contents) -> dict[str, Rule]:
+    """By target, how its answers are read from its scores."""
+    known = contents.calibration
+    return {
+        target.name: Rule.from_calibration(target, known.get(target.name, {})) for target in contents.schema.targets
+    }
+
+
+def figures_of(contents: Contents, metrics: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files that hold what was measured: the metrics and the card."""
     card = render_card(contents.schema, metrics, contents.provenance, contents.notes)
     return {METRICS: dump(metrics), CARD: card.encode()}
 
