@@ -10,19 +10,26 @@ from typing import Any
 
 import torch
 
-from underlay.bundle import Bundle, open_bundle
+from underlay.bundle import Bundle
 from underlay.core import Listener, UsageError
 from underlay.objectives import build_objective
 from underlay.strategies import prepare
 from underlay.strategies.checks import check_data
-from underlay.strategies.fine_tune import Clock, FineTuned, best_of_seeds, bytes_needed, drawn, resolve_run
+from underlay.strategies.fine_tune import (
+    Clock,
+    FineTuned,
+    best_of_seeds,
+    bytes_needed,
+    drawn,
+    finished,
+    resolve_run,
+    with_precision,
+)
 from underlay.strategies.learn import learn
 from underlay.strategies.listening import Say
 from underlay.strategies.mixing import mixing_of
-from underlay.strategies.precision import precision_of
 from underlay.strategies.recipe import Recipe
-from underlay.strategies.release import Lineage, Measured, read_report, release
-from underlay.strategies.resolve import device_of
+from underlay.strategies.release import Lineage, Measured, release
 from underlay.strategies.run_folder import RunFolder
 from underlay.strategies.students import Student
 from underlay.strategies.teacher_terms import require_same_labels, with_teacher_terms
@@ -74,9 +81,7 @@ def distil(
         raise UsageError("distillation runs in one process; torchrun started several", "start it without torchrun")
     say, run, clock = Say(listener), RunFolder.at(out), Clock()
     if resume and run.finished:
-        say.note(f"{run.out} is finished; nothing to do")
-        finished = open_bundle(run.out)
-        return FineTuned(finished, read_report(run), Recipe.check(finished.provenance["recipe"]))
+        return finished(run, say)
     run.open(resume=resume, force=force)
     with run_lock(run.state):
         cache, begun = run.state / "cache", run.recipe if resume else None
@@ -104,10 +109,7 @@ def distil(
         mixing = mixing_of(recipe, assembly, config, schema=data.schema)
         if begun is None:
             resolved = resolve_run(recipe, data, assembly, modalities, lesson.rows)
-            if resolved.train.precision == "auto":
-                timed = chosen.build(assembly, config, seed=resolved.seed)
-                fastest = precision_of(timed, rows[0], schema=data.schema, recipe=resolved, device=device_of())
-                resolved = resolved.change({"train": {"precision": fastest}})
+            resolved = with_precision(resolved, lambda seed: chosen.build(assembly, config, seed=seed), data, rows[0])
             run.keep(resolved, {"data": lesson.digests, "trunks": dict(assembly.reasons)}, modalities)
         recipe = run.recipe or recipe
         assembly = replace(assembly, reasons=run.kept("trunks") or {})

@@ -81,9 +81,7 @@ def fine_tune(
     ranks = Ranks.join()
     say, run, clock = Say(listener if ranks.main else None), RunFolder.at(out), Clock()
     if resume and run.finished:
-        say.note(f"{run.out} is finished; nothing to do")
-        finished = open_bundle(run.out)
-        return FineTuned(finished, read_report(run), Recipe.check(finished.provenance["recipe"]))
+        return finished(run, say)
     if ranks.main:
         run.open(resume=resume, force=force)
     ranks.wait()
@@ -110,10 +108,7 @@ def fine_tune(
         mixing = mixing_of(recipe, assembly, config, schema=data.schema)
         if begun is None and ranks.main:
             resolved = resolve_run(recipe, data, assembly, modalities, rows[0], processes=ranks.count)
-            if resolved.train.precision == "auto":
-                timed = assembly.build(config, seed=resolved.seed)
-                chosen = precision_of(timed, rows[0], schema=data.schema, recipe=resolved, device=device_of())
-                resolved = resolved.change({"train": {"precision": chosen}})
+            resolved = with_precision(resolved, lambda seed: assembly.build(config, seed=seed), data, rows[0])
             run.keep(resolved, {"data": data.digests, "trunks": dict(assembly.reasons)}, modalities)
         ranks.wait()
         recipe = run.recipe or recipe
@@ -148,6 +143,29 @@ def fine_tune(
         bundle, report = release(measured, run, force=force) if ranks.main else (None, None)
         ranks.wait()
         return FineTuned(bundle or open_bundle(run.out), report, recipe, clock.seconds)
+
+
+def finished(run: RunFolder, say: Say) -> FineTuned:
+    """What a run that has ended gave."""
+    say.note(f"{run.out} is finished; nothing to do")
+    bundle = open_bundle(run.out)
+    return FineTuned(bundle, read_report(run), Recipe.check(bundle.provenance["recipe"]))
+
+
+def with_precision(recipe: Recipe, build: Callable[[int], Any], data: Prepared, rows: EncodedRows) -> Recipe:
+    """The recipe with the dtype that is faster on this machine, where it leaves that open.
+
+    Args:
+        recipe: Resolved but for that.
+        build: Gives the model that is timed, of a seed.
+        data: The rows.
+        rows: Of training, encoded.
+    """
+    if recipe.train.precision != "auto":
+        return recipe
+    timed = build(recipe.seed)
+    chosen = precision_of(timed, rows, schema=data.schema, recipe=recipe, device=device_of())
+    return recipe.change({"train": {"precision": chosen}})
 
 
 class Clock:
