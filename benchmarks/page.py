@@ -100,6 +100,7 @@ def write(goal: Goal, value: float) -> str:
         "seconds": f"{value:.1f} s",
         "points": f"{value:.2f} pt",
         "megabytes": f"{value:.1f} MB",
+        "rate": f"{value:,.0f}/s",
     }[goal.unit]
 
 
