@@ -23,6 +23,10 @@ EXTRAS = {
     "httptools": "serve",
     "prometheus_client": "serve",
     "starlette": "serve",
+    "sqlalchemy": "serve",
+    "alembic": "serve",
+    "cryptography": "serve",
+    "psycopg": "postgresql",
     "uvicorn": "serve",
 }
 """Which extra installs a module."""

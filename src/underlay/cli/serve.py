@@ -29,6 +29,20 @@ def serve(
     limit: Annotated[
         list[str] | None, typer.Option("--limit", metavar="NAME=NUMBER", help="Move a limit; repeat for several.")
     ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|URL",
+            help="Keep every answer there before it is given: a folder, or postgresql+psycopg://USER@HOST/DATABASE.",
+        ),
+    ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the signing key and the checkpoints; without it the state's."),
+    ] = None,
+    inputs: Annotated[
+        bool, typer.Option("--keep-inputs/--no-keep-inputs", help="Keep inputs, redacted, or only their digests.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """Answer over HTTP: /predict, the Open Inference Protocol, and figures for Prometheus; logs go to stderr."""
@@ -58,5 +72,7 @@ def serve(
     handler.setFormatter(JsonLine())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("underlay.serve").setLevel(logging.INFO)
-    settings = Settings(bundle, host, port, admin_port, keys, keyless, name, Limits().with_settings(limit or ()))
+    settings = Settings(
+        bundle, host, port, admin_port, keys, keyless, name, Limits().with_settings(limit or ()), state, audit, inputs
+    )
     run(settings, started=show)

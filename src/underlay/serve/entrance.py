@@ -86,7 +86,7 @@ class Entrance:
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in self.public:
             peer = scope["client"][0] if scope.get("client") else ""
-            self._access.admit(scope["headers"], peer=peer, scope=self._scope)
+            scope["underlay.key"] = self._access.admit(scope["headers"], peer=peer, scope=self._scope)
         await self.router(scope, receive, send)
 
     async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from underlay.serve.entrance import deadline_of, json_response, read_body
-from underlay.serve.predict import Endpoint
+from underlay.serve.predict import Endpoint, said_of_row
 from underlay.serve.questions import check_count
 from underlay.serve.refusals import Refusal
 from underlay.serve.request_json import parse
@@ -100,9 +100,13 @@ def infer_endpoint(service: Service) -> Endpoint:
             raise Refusal("binary_tensors")
         deadline = deadline_of(request)
         service.batcher.refuse_if_full()
-        body = parse(await read_body(request))
+        sent = await read_body(request)
+        body = parse(sent)
         rows = read_inputs(body, described, service)
         wanted = read_outputs(body, service.served)
+        record = await service.records.begin(request, sent, rows, service.served)
+        if record.stored is not None:
+            return json_response(_told(record.stored, body))
         answers = await service.ask(
             rows, receive=request.receive, deadline=deadline, place=lambda number: f"row {number}"
         )
@@ -112,9 +116,17 @@ def infer_endpoint(service: Service) -> Endpoint:
             "model_version": service.served.version,
             "outputs": [tensors[name] for name in wanted],
         }
-        return json_response(told | {"id": body["id"]} if "id" in body else told)
+        told = await record.finish(answers, [said_of_row(answer, service, scores=False) for answer in answers], told)
+        return json_response(_told(told, body))
 
     return infer
+
+
+def _told(told: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer in the protocol's form: what it has no field for goes among its parameters."""
+    kept = {name: value for name, value in told.items() if name == "prediction_ids"}
+    found = {name: value for name, value in told.items() if name not in kept}
+    return found | ({"parameters": kept} if kept else {}) | ({"id": body["id"]} if "id" in body else {})
 
 
 def inputs_of(served: Served) -> dict[str, dict[str, Any]]:

@@ -30,8 +30,12 @@ def predict_endpoint(service: Service) -> Endpoint:
     async def predict(request: Request) -> Response:
         deadline = deadline_of(request)
         service.batcher.refuse_if_full()
-        body = parse(await read_body(request))
+        sent = await read_body(request)
+        body = parse(sent)
         question = read_question(body, service.served.columns, files=service.files, limits=service.limits)
+        record = await service.records.begin(request, sent, question.rows, service.served)
+        if record.stored is not None:
+            return json_response(record.stored if question.id is None else record.stored | {"id": question.id})
         answers = await service.ask(
             question.rows,
             receive=request.receive,
@@ -43,6 +47,7 @@ def predict_endpoint(service: Service) -> Endpoint:
             "version": service.served.version,
             "predictions": [said_of_row(answer, service, scores=question.scores) for answer in answers],
         }
+        told = await record.finish(answers, [said_of_row(answer, service, scores=False) for answer in answers], told)
         return json_response(told if question.id is None else told | {"id": question.id})
 
     return predict

@@ -48,6 +48,9 @@ class Settings:
         keyless: Whether requests need no key in the first minutes.
         name: Of the model in addresses; None: the folder's.
         limits: Of everything.
+        state: Where answers are kept: a folder, or the address of a database; None: nowhere.
+        audit: Folder of the signing key and the checkpoints; None: the state's.
+        keep_inputs: Whether inputs are kept, redacted, or their digests alone.
     """
 
     bundle: Path
@@ -58,6 +61,9 @@ class Settings:
     keyless: bool = False
     name: str | None = None
     limits: Limits = field(default_factory=Limits)
+    state: str | None = None
+    audit: Path | None = None
+    keep_inputs: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,9 @@ def run(settings: Settings, *, started: Callable[[Started], None] = lambda told:
         started: Told once, when both ports answer.
 
     Raises:
-        UsageError: `open`, `no_keys`, `name`, `limit`, `address`.
+        UsageError: `open`, `no_keys`, `name`, `limit`, `address`, `state`, `state_locked`, `state_newer`.
         ResourceError: `port_in_use`, `port_denied`.
+        StoreFailed: The state cannot be written, or its database does not answer.
         BundleRefused: The bundle is not what it was, or does not answer its golden rows as then.
     """
     keys = settings.keys or default_path()
@@ -107,7 +114,25 @@ def run(settings: Settings, *, started: Callable[[Started], None] = lambda told:
         access = Access(
             keys, open_seconds=OPEN_SECONDS if settings.keyless else 0.0, failures=settings.limits.failed_keys
         )
-        asyncio.run(_serve(Service(served, limits=settings.limits), access, data, admin, started))
+        service = Service(served, limits=settings.limits)
+        with _recording(service, settings):
+            asyncio.run(_serve(service, access, data, admin, started))
+
+
+@contextlib.contextmanager
+def _recording(service: Service, settings: Settings) -> Iterator[None]:
+    """Keep what the service answers, if there is a place for it."""
+    if settings.state is None:
+        yield
+        return
+    from underlay.serve.state import open_journal
+
+    journal = open_journal(settings.state, settings.audit, served=service.served, inputs=settings.keep_inputs)
+    service.records = journal
+    try:
+        yield
+    finally:
+        journal.close()
 
 
 class _Listener(uvicorn.Server):

@@ -12,6 +12,7 @@ from underlay.core import Encoded
 from underlay.serve.batching import Batcher, Pace, Row
 from underlay.serve.limits import Limits
 from underlay.serve.metrics import Metrics
+from underlay.serve.records import NoRecords, Records
 from underlay.serve.refusals import ClientGone, Refusal
 from underlay.serve.served import Answer, Served
 
@@ -36,6 +37,7 @@ class Service:
         self.served = served
         self.limits = limits
         self.draining = False
+        self.records: Records = NoRecords()
         self.metrics = Metrics(served.targets, lambda: self.batcher.waiting)
         self.metrics.ready.set_function(lambda: float(self.ready))
         self.batcher = Batcher(served.answer, limits=limits, pace=measure(served), observe=self._observe)
@@ -44,7 +46,7 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether new requests are welcome."""
-        return not self.draining and self.batcher.alive
+        return not self.draining and self.batcher.alive and self.records.working
 
     @property
     def files(self) -> frozenset[str]:

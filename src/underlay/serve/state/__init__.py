@@ -1,0 +1,11 @@
+"""What a server keeps: its answers, what people say of them, and a chain of entries that tells of everything."""
+
+from underlay.serve.state.chain import Entry as Entry
+from underlay.serve.state.failing import StoreFailed as StoreFailed
+from underlay.serve.state.journal import Journal as Journal
+from underlay.serve.state.journal import open_journal as open_journal
+from underlay.serve.state.place import Place as Place
+from underlay.serve.state.place import place_of as place_of
+from underlay.serve.state.store import Store as Store
+from underlay.serve.state.store import read_only as read_only
+from underlay.serve.state.transaction import Transaction as Transaction

@@ -1,0 +1,238 @@
+"""What a server with a state does with each answer before it gives it."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from underlay.serve.records import key_of
+from underlay.serve.redaction import ready
+from underlay.serve.refusals import Refusal
+from underlay.serve.served import Answer, Served
+from underlay.serve.state.chain import Entry
+from underlay.serve.state.failing import StoreFailed
+from underlay.serve.state.idempotency import Once, once_of
+from underlay.serve.state.kept_input import KeptInput, keep_input
+from underlay.serve.state.place import place_of
+from underlay.serve.state.predictions import Answered, lowest_confidence
+from underlay.serve.state.store import Store
+from underlay.serve.state.tables import BUNDLES
+from underlay.serve.state.transaction import Transaction
+
+LOG = logging.getLogger("underlay.serve")
+T = TypeVar("T")
+
+START_SECONDS = 30.0
+"""That a server waits for its database before it gives up: another machine may still be starting."""
+
+WAIT_SECONDS = 2.0
+"""That an answer waits to be kept, before it is refused: a disk syncs in milliseconds."""
+
+THREADS = 2
+"""That redact texts while the model answers."""
+
+
+@dataclass(eq=False)
+class Record:
+    """A request on its way into the log.
+
+    Args:
+        journal: Where to.
+        request: Of the client.
+        served: The model.
+        once: The request's name for itself.
+        stored: What was answered to it before; None: it is new.
+        inputs: What may be kept of its rows, when it is known.
+    """
+
+    journal: "Journal"
+    request: Request
+    served: Served
+    once: Once | None
+    stored: dict[str, Any] | None
+    inputs: "asyncio.Future[list[KeptInput]] | None"
+
+    async def finish(
+        self, answers: Sequence[Answer], outputs: Sequence[Mapping[str, Any]], told: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What to answer, once it is durable: with the ids under which it is kept.
+
+        Args:
+            answers: A row each.
+            outputs: The same as JSON data, by target.
+            told: What would be answered without a log.
+
+        Raises:
+            Refusal: It could not be kept: `redaction_timeout`, `redaction_failed`, `disk_full`, ...
+        """
+        answered = Answered(
+            self.served.name,
+            seal_of(self.served),
+            key_of(self.request),
+            await self.inputs if self.inputs is not None else [],
+            outputs,
+            [lowest_confidence(answer) for answer in answers],
+        )
+        told, _ = await self.journal.durably(lambda transaction: answered.write(transaction, told=told, once=self.once))
+        return told
+
+
+class Journal:
+    """Keeps what a server answers.
+
+    Args:
+        store: Where.
+        inputs: Whether inputs are kept, redacted; else their digests alone.
+    """
+
+    def __init__(self, store: Store, *, inputs: bool = True) -> None:
+        self.store = store
+        self._inputs = inputs
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="redact")
+
+    @property
+    def working(self) -> bool:
+        """Whether the last transaction was taken."""
+        return self.store.writer.failing is None
+
+    async def begin(self, request: Request, body: bytes, rows: Mapping[str, Sequence[Any]], served: Served) -> Record:
+        """Look whether a request was answered before, and begin to redact it if not.
+
+        Args:
+            request: Of the client.
+            body: Its bytes.
+            rows: Raw values by column.
+            served: The model that is asked.
+
+        Raises:
+            Refusal: `idempotency_header`, `idempotency_reused`, or the database does not answer.
+        """
+        once = once_of(request, key_of(request), body)
+        if once is not None and (stored := await self.read(once.look)) is not None:
+            return Record(self, request, served, once, stored, None)
+        loop = asyncio.get_running_loop()
+        inputs = loop.run_in_executor(self._threads, self._keep, rows)
+        inputs.add_done_callback(_seen)
+        return Record(self, request, served, once, None, inputs)
+
+    async def durably(self, work: Callable[[Transaction], T]) -> T:
+        """What a piece of work gives, once it is on disk.
+
+        Args:
+            work: As `Store.submit` takes it.
+
+        Raises:
+            Refusal: It is not on disk; or what the work refused.
+        """
+        waited: Future[T] = self.store.submit(work)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(waited), WAIT_SECONDS)
+        except TimeoutError:
+            raise Refusal("database_away" if self.store.place.folder is None else "database_busy") from None
+        except StoreFailed as failed:
+            raise Refusal(failed.code) from None
+
+    async def read(self, question: Callable[..., T]) -> T:
+        """What a question says of the state as it is.
+
+        Args:
+            question: Takes a connection.
+
+        Raises:
+            Refusal: The database does not answer; or what the question refused.
+        """
+
+        def ask() -> T:
+            with self.store.reading() as connection:
+                return question(connection)
+
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(ask), WAIT_SECONDS)
+        except TimeoutError:
+            raise Refusal("database_away" if self.store.place.folder is None else "database_busy") from None
+        except StoreFailed as failed:
+            raise Refusal(failed.code) from None
+
+    def started(self, served: Served) -> None:
+        """Tell the chain which bundle is served from now on.
+
+        Raises:
+            StoreFailed: It could not be told.
+        """
+        schema = json.dumps(served.bundle.schema.to_dict(), ensure_ascii=False)
+        files = json.dumps(sorted(served.bundle.file_columns), ensure_ascii=False)
+
+        def work(transaction: Transaction) -> None:
+            seal = seal_of(served)
+            if transaction.first(BUNDLES.select().where(BUNDLES.c.seal == seal)) is None:
+                transaction.add(BUNDLES, seal=seal, model=served.name, schema=schema, files=files)
+            transaction.append(Entry("server", "start", object=served.name, model=seal))
+
+        self.store.write(work)
+
+    def close(self) -> None:
+        """Write what waits; nothing is kept afterwards."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        with contextlib.suppress(StoreFailed, Refusal):  # a state that cannot be written is left as it is
+            self.store.write(lambda transaction: transaction.append(Entry("server", "stop")))
+        self.store.close()
+
+    def _keep(self, rows: Mapping[str, Sequence[Any]]) -> list[KeptInput]:
+        count = len(next(iter(rows.values())))
+        return [
+            keep_input({name: values[at] for name, values in rows.items()}, inputs=self._inputs) for at in range(count)
+        ]
+
+
+def open_journal(state: str, audit: Path | None, *, served: Served, inputs: bool) -> Journal:
+    """What a server keeps its answers in; a database that does not answer yet is waited for.
+
+    Args:
+        state: As `place_of` takes it.
+        audit: As `place_of` takes it.
+        served: The model.
+        inputs: Whether inputs are kept, redacted; else their digests alone.
+
+    Raises:
+        UsageError: `state`, `state_locked`, `state_newer`.
+        ResourceError: The folder cannot be written.
+        StoreFailed: The database does not answer for half a minute, or its disk is full.
+    """
+    if inputs:
+        ready()
+    place, until = place_of(state, audit), time.monotonic() + START_SECONDS
+    while True:
+        try:
+            journal = Journal(Store(place, serves=True), inputs=inputs)
+            break
+        except StoreFailed as failed:
+            if failed.code != "database_away" or time.monotonic() > until:
+                raise
+            LOG.warning("state_awaited", extra={"fields": {"code": failed.code}})
+            time.sleep(1)
+    try:
+        journal.started(served)
+    except BaseException:
+        journal.close()
+        raise
+    return journal
+
+
+def seal_of(served: Served) -> str:
+    """The seal of what is served."""
+    manifest = served.bundle.manifest
+    return manifest.seal if manifest is not None else "unsealed"
+
+
+def _seen(found: "asyncio.Future[Any]") -> None:
+    """Take the error of a record that nobody finishes: asyncio would log it as one that nobody handled."""
+    if not found.cancelled():
+        found.exception()

@@ -1,0 +1,1 @@
+"""How a state came to its tables, a file a step."""
