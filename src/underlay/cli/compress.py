@@ -38,6 +38,9 @@ def compress(
         str, typer.Option(metavar="LIST", help="What --prune takes out: heads, inner, layers; with commas between.")
     ] = "heads,inner",
     int8: Annotated[bool, typer.Option("--int8", help="Write large products in eight bits, as an ONNX graph.")] = False,
+    static: Annotated[
+        bool, typer.Option("--static", help="With --int8: ranges of activations fixed on training rows: faster.")
+    ] = False,
     max_drop: Annotated[
         float, typer.Option(metavar="POINTS", help="A step that loses more on the validation rows is not kept.")
     ] = 0.5,
@@ -63,6 +66,7 @@ def compress(
         prune=prune,
         units=tuple(part.strip() for part in units.split(",")),
         int8=int8,
+        static=static,
     )
     final = out or bundle.with_name(f"{bundle.name}-small")
     with Terminal(quiet=quiet) as terminal:
@@ -92,8 +96,9 @@ def _require_sense(*, words: bool, max_drop: float) -> None:
     """
     if words:
         raise UsageError("--words is about the vocabulary", "add --vocabulary")
-    if not -100 <= max_drop <= 100:  # below 0: a step must gain so much; NaN is refused too
-        raise UsageError(f"--max-drop {max_drop:g}: points of a hundred are lost", "give at most 100, such as 0.5")
+    from underlay.compress.loss import require_points
+
+    require_points(max_drop)
 
 
 def read_words(path: Path) -> tuple[str, ...]:

@@ -82,8 +82,10 @@ def _require_sense(*, int8: bool, static: bool, max_drop: float | None, data: st
         raise UsageError(f"{'--static' if static else '--max-drop'} is about eight bits", "add --int8")
     if data is None and (static or max_drop is not None):
         raise UsageError(f"{'--static' if static else '--max-drop'} needs rows", "name a file: --data FILE")
-    if max_drop is not None and not 0 <= max_drop <= 100:
-        raise UsageError(f"--max-drop {max_drop:g}: points of a hundred are lost", "give 0 to 100, such as 0.5")
+    if max_drop is not None:
+        from underlay.compress.loss import require_points
+
+        require_points(max_drop)
 
 
 def _rows(bundle: Path, data: str) -> "KnownRows":

@@ -64,6 +64,20 @@ class Loss:
         return asdict(self)
 
 
+def require_points(points: float) -> None:
+    """Pass a number of points that may be lost.
+
+    Raises:
+        UsageError: It is below 0, above 100 or no number.
+
+    >>> require_points(-1)
+    Traceback (most recent call last):
+    underlay.core.errors.UsageError: --max-drop -1: points of a hundred are lost — give 0 to 100, such as 0.5
+    """
+    if not 0 <= points <= 100:
+        raise UsageError(f"--max-drop {points:g}: points of a hundred are lost", "give 0 to 100, such as 0.5")
+
+
 @dataclass(frozen=True)
 class Judge:
     """Rows with their truth, and what the original says of them.

@@ -7,37 +7,23 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from underlay.bundle import Bundle, open_bundle
-from underlay.bundle.refreshing import refresh
 from underlay.bundle.sealing import refuse_existing
-from underlay.bundle.torch_backend import TorchBackend
-from underlay.compress import Exported, export
-from underlay.compress.loss import Judge, Labelled
+from underlay.compress import MAX_DROP, Exported
+from underlay.compress.loss import Judge, require_points
 from underlay.compress.pruning import UNITS
 from underlay.core import GateNotMet, Listener, UsageError, nearest
-from underlay.models import Backbone, FusedModel, SignalModel
-from underlay.strategies import prepare
-from underlay.strategies.assembly import JOINT, Assembly, Branch
-from underlay.strategies.checks import check_data
+from underlay.strategies.candidate import Candidate, sealed, start, torch_model, validation_rows
 from underlay.strategies.comparison import Line, compared
 from underlay.strategies.distil import distil
-from underlay.strategies.learn import Learned
 from underlay.strategies.listening import Say
-from underlay.strategies.prepared import Prepared
+from underlay.strategies.quantised import in_words, quantised, released
 from underlay.strategies.read_again import Sources, read_again, sources_of
 from underlay.strategies.recipe import Recipe
-from underlay.strategies.release import Lineage, Measured, release
+from underlay.strategies.release import Lineage, release
 from underlay.strategies.run_folder import RunFolder
-from underlay.strategies.smaller import Candidate, answered, pruned, with_smaller_vocabulary
+from underlay.strategies.smaller import pruned, with_smaller_vocabulary
 from underlay.strategies.students import student_recipe
 from underlay.strategies.trial import Trial, Tried
-from underlay.train import RunState
-from underlay.train.checkpoints import Progress
-
-MAX_DROP = 0.5
-"""Points of a target's key metric that may be lost, where nothing else is said."""
-
-JUDGED = 2_000
-"""Validation rows on which a loss is measured at most: an interval of a point either way."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +37,7 @@ class Wanted:
         prune: Share of the units that go; 0: none.
         units: Which units; see `compress.pruning.UNITS`.
         int8: Eight bits, in an ONNX graph.
+        static: Ranges of its activations are fixed on training rows; else each position has its own.
     """
 
     distil: str | None = None
@@ -59,6 +46,7 @@ class Wanted:
     prune: float = 0.0
     units: tuple[str, ...] = ("heads", "inner")
     int8: bool = False
+    static: bool = False
 
     def __post_init__(self) -> None:
         if not (self.distil or self.vocabulary or self.prune or self.int8):
@@ -69,6 +57,8 @@ class Wanted:
             raise UsageError(f"--prune {self.prune:g} is no share", "give the share that goes, as 0.3")
         if self.words and not self.vocabulary:
             raise UsageError("words are given and the vocabulary is not trimmed", "add --vocabulary")
+        if self.static and not self.int8:
+            raise UsageError("--static is about eight bits", "add --int8")
         if stray := [unit for unit in self.units if unit not in UNITS]:
             raise UsageError(f"--units names {stray[0]!r}", nearest(stray[0], UNITS))
 
@@ -128,22 +118,23 @@ def compress(
 
     Raises:
         GateNotMet: `max_drop`: no step keeps within it; nothing was written.
-        UsageError: A step does not fit the bundle, or the data is not found.
+        UsageError: A step does not fit the bundle, the data is not found, or `max_drop` is no number of points.
         DataChanged: The data is not what it was.
     """
+    require_points(max_drop)
     if unlabelled is not None and wanted.distil is None:
         raise UsageError("unlabelled rows are for a student", "add --distil STUDENT")
     final, say = RunFolder.at(out), Say(listener)
     refuse_existing(final.out, force=force)
     original = open_bundle(folder)
-    _model(original)
+    torch_model(original)
     with TemporaryDirectory(prefix="underlay-") as place:
         cache = Path(place) / "cache"
         say.phase("read", "reading the data again")
         sources = sources_of(original, source, test=test)
         data = read_again(original, sources, cache=cache, say=Say(None))
         candidate = start(original, data, cache=cache, say=say)
-        judge = Judge.of(original, _validation(candidate.measured.data))
+        judge = Judge.of(original, validation_rows(candidate.measured.data))
         trial = Trial(judge, max_drop, say)
         if wanted.distil is not None:
             student = taught(original, sources, wanted.distil, unlabelled=unlabelled, place=Path(place), say=say)
@@ -155,14 +146,14 @@ def compress(
         if wanted.prune:
             smaller = pruned(candidate, ratio=wanted.prune, units=wanted.units, folder=Path(place) / "pruning")
             candidate = trial.tried("pruning", candidate, smaller)
-        graph = _in_eight_bits(candidate, trial, Path(place)) if wanted.int8 else None
+        graph = _in_eight_bits(candidate, trial, Path(place), static=wanted.static) if wanted.int8 else None
         trial.require()
         measured = replace(candidate.measured, lineage=_lineage(original, trial))
         final.open(resume=False, force=force)
         if graph is None:
             bundle, _ = release(measured, final, force=force)
         else:
-            bundle = _released(graph, measured, final, force=force)
+            bundle = released(graph.path, in_words(graph), measured, final, force=force)
         say.phase("time", f"timing {original.path} and {bundle.path}")
         return Compressed(bundle, tuple(trial.steps), compared([original, bundle], data, seconds=seconds))
 
@@ -198,94 +189,19 @@ def taught(
     return replace(candidate, facts={"distillation": {"student": student, "parameters": parameters}})
 
 
-def start(bundle: Bundle, data: Prepared, *, cache: Path, say: Say) -> Candidate:
-    """The bundle as it is, with the rows it was trained on.
-
-    Args:
-        bundle: Run by PyTorch.
-        data: Read again.
-        cache: Folder for the encoded rows.
-        say: Told of rows that are set aside.
-    """
-    model = _model(bundle)
-    recipe = Recipe.check(bundle.provenance["recipe"])
-    data, *rows = prepare.encode(data, bundle.modalities, cache=cache, say=say)
-    quiet = recipe.change({"data": {"suspects": False, "strict": False}})
-    checked = check_data(data, bundle.modalities, rows[0], quiet, say=Say(None))
-    known = bundle.provenance
-    progress = Progress(
-        step=int(known.get("steps", 0)),
-        history=list(known.get("history", [])),
-        best_step=int(known.get("best_step", 0)),
-        stopped=str(known.get("stopped", "")),
-    )
-    learned = answered(model, rows[1], like=Learned(model, RunState(progress, {}, {}), {}))
-    assembly = _assembly(bundle, model)
-    measured = Measured(data, bundle.modalities, assembly, bundle.config, learned, recipe, checked, {}, say)
-    return Candidate(measured, (rows[0], rows[1], rows[2]))
-
-
-def _model(bundle: Bundle) -> SignalModel | FusedModel:
-    """What answers.
-
-    Raises:
-        UsageError: A graph does.
-    """
-    if not isinstance(bundle.backend, TorchBackend):
-        raise UsageError(f"{bundle.path} holds a graph already", "compress the bundle that `fit` wrote")
-    return bundle.backend.model
-
-
-def _validation(data: Prepared) -> Labelled:
-    """Validation rows with what is true of them."""
-    columns = {column.name: data.values("validation", column.name) for column in data.schema.columns}
-    truths = {target.name: data.truth("validation", target.name) for target in data.schema.targets}
-    return Labelled(columns, truths).first(JUDGED)
-
-
-def _in_eight_bits(candidate: Candidate, trial: Trial, place: Path) -> Exported | None:
+def _in_eight_bits(candidate: Candidate, trial: Trial, place: Path, *, static: bool) -> Exported | None:
     """The candidate as a graph of eight bits; None where that loses too much."""
-    data = candidate.measured.data
-    run = RunFolder(place / "fp32")
-    run.state.mkdir(parents=True)
-    release(replace(candidate.measured, lineage=_lineage(trial.judge.bundle, trial)), run, force=False)
-    seen = {column.name: data.values("train", column.name)[:JUDGED] for column in data.schema.columns}
+    folder = sealed(replace(candidate.measured, lineage=_lineage(trial.judge.bundle, trial)), place / "fp32")
+    left, listener = max(0.0, trial.max_drop - trial.lost), trial.say.listener
     try:
-        found = export(
-            run.out,
-            place / "int8",
-            int8=True,
-            max_drop=trial.max_drop - trial.lost,
-            columns=seen,
-            labelled=_validation(data),
-            listener=trial.say.listener or (lambda event: None),
+        found = quantised(
+            folder, place / "int8", candidate.measured.data, static=static, max_drop=left, listener=listener
         )
     except GateNotMet as error:
         trial.note("int8", (), {"why": error.what})
         return None
     facts = {} if found.eight_bits is None else found.eight_bits.to_dict()
     return found if trial.note("int8", trial.judge.losses_of(open_bundle(found.path)), facts) else None
-
-
-def _released(exported: Exported, measured: Measured, final: RunFolder, *, force: bool) -> Bundle:
-    """The graph, calibrated and measured by what it says itself."""
-    data, learned, graph = measured.data, measured.learned, open_bundle(exported.path, replay=False)
-    answers = graph.answer({column.name: data.values("validation", column.name) for column in data.schema.columns})
-    own = {target.name: answers.logits[target.name] for target in data.schema.targets if not target.dense}
-    said = replace(learned, validation_logits={**learned.validation_logits, **own})
-    sealing = partial(refresh, source=graph, notes=_told(exported))
-    bundle, _ = release(replace(measured, learned=said), final, force=force, sealing=sealing)
-    return bundle
-
-
-def _told(exported: Exported) -> str:
-    """What the card says of the graph."""
-    compared = exported.on_data or exported.parity
-    return (
-        "It answers from an ONNX graph of eight bits. Against the same model in fp32, on "
-        f"{compared.rows} rows, scores differed by up to {compared.difference:.1e} and {compared.decisions} of "
-        f"{compared.decided} decisions changed."
-    )
 
 
 def _lineage(original: Bundle, trial: Trial) -> Lineage:
@@ -297,14 +213,3 @@ def _lineage(original: Bundle, trial: Trial) -> Lineage:
     )
     told = f"Made from the bundle {seal[:12]} by {lost}; points lost on validation rows, against that bundle."
     return Lineage(seal, {"compressed": [step.to_dict() for step in kept]}, told)
-
-
-def _assembly(bundle: Bundle, model: SignalModel | FusedModel) -> Assembly:
-    """The trunks as the bundle names them; their weights are in it."""
-    known = bundle.provenance.get("backbone", {})
-    trunk = bundle.config.get("trunk", {})
-    backbone = Backbone(
-        str(known.get("name", "")), trunk, digest=known.get("digest"), credit=str(known.get("credit", ""))
-    )
-    kind = bundle.schema.columns[0].modality
-    return Assembly((Branch(kind, model.columns, backbone),), JOINT, dict(known.get("why", {})))

@@ -128,7 +128,7 @@ def release(
             for one in examined
         }
 
-    bundle = sealing(run.out, _contents(measured, calibration), measure=measure, force=force)
+    bundle = sealing(run.out, contents_of(measured, calibration), measure=measure, force=force)
     measured.seconds["evaluate"] = (datetime.now(UTC) - began).total_seconds()
     report = _report(measured, tuple(examined), run)
     write_file(run.state / "report.json", json.dumps(report.to_dict()).encode())
@@ -164,7 +164,13 @@ def calibrate(measured: Measured) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _contents(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]) -> Contents:
+def contents_of(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]) -> Contents:
+    """What is sealed, but for the figures.
+
+    Args:
+        measured: What it is made from.
+        calibration: What `calibrate` gave.
+    """
     data, recipe, lineage = measured.data, measured.recipe, measured.lineage
     rows = data.splits.train[:REFERENCE_ROWS]
     values = {column.name: column_values(data.table, column.name, rows) for column in data.schema.columns}

@@ -2,63 +2,32 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from underlay.bundle import Bundle, Rule
-from underlay.bundle.torch_backend import TorchBackend
 from underlay.compress.importance import importance
 from underlay.compress.pruning import choose, prune, require_prunable
 from underlay.compress.vocabulary import shredded, trim_vocabulary
-from underlay.core import Batch, derive_seed, ragged, stream
-from underlay.models import FusedModel, SignalModel, build
+from underlay.core import Batch, derive_seed, stream
+from underlay.models import FusedModel, SignalModel
 from underlay.objectives import Objective, build_objective
 from underlay.strategies import prepare
+from underlay.strategies.candidate import Candidate, answered, loaded
 from underlay.strategies.hiding import hiding_of
 from underlay.strategies.learn import Learned, learn
-from underlay.strategies.release import Measured, calibrate
+from underlay.strategies.release import Measured
 from underlay.strategies.resolve import FEWEST_STEPS
-from underlay.train import EncodedRows, RunState, Trainable, sweep
+from underlay.train import EncodedRows, Trainable
 
 IMPORTANCE_ROWS = 256
 """Training rows whose gradients are read: the order of the units changes little beyond them."""
 
 RECOVERY_RATE = 0.5
 """Of the peak learning rate: the weights that stay are near where they shall be."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model that could be released, and the rows it learns from and is chosen by.
-
-    Args:
-        measured: Everything a release is made from.
-        rows: Training, validation and test, encoded by its modalities.
-        facts: By step: what it did, JSON data.
-    """
-
-    measured: Measured
-    rows: tuple[EncodedRows, EncodedRows, EncodedRows]
-    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def as_bundle(self, original: Bundle) -> Bundle:
-        """It answering in place of the original, calibrated by itself."""
-        calibration, schema = calibrate(self.measured), self.measured.data.schema
-        return replace(
-            original,
-            path=None,
-            modalities=self.measured.modalities,
-            rules={target.name: Rule.from_calibration(target, calibration[target.name]) for target in schema.targets},
-            backend=TorchBackend(self.measured.config, self._arrays()),
-            config=self.measured.config,
-        )
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {name: tensor.numpy() for name, tensor in self.measured.learned.model.state_dict().items()}
 
 
 def with_smaller_vocabulary(candidate: Candidate, *, words: Sequence[str], cache: Path) -> Candidate:
@@ -183,25 +152,6 @@ def objective_of(measured: Measured) -> Objective:
     }
     return build_objective(
         terms, schema_targets=measured.data.schema.targets, class_weights=prepare.class_weights(measured.data)
-    )
-
-
-def loaded(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> SignalModel | FusedModel:
-    """A model with these weights, in evaluation mode."""
-    model = build(config, seed=0)
-    model.load_state_dict(dict(weights))
-    return model.eval()
-
-
-def answered(model: SignalModel | FusedModel, rows: EncodedRows, *, like: Learned) -> Learned:
-    """The model with what it says of the validation rows; what it has learned is told as of `like`."""
-    found = sweep(model, rows, batch_tokens=8192)
-    return Learned(
-        model,
-        RunState(like.state.progress, {}, {}),
-        {target: values.numpy() for target, values in found.logits.items()}
-        | {target: ragged(one.logits) for target, one in found.asked.items()},
-        {target: ragged(row.long() for row in one.labels) for target, one in found.asked.items()},
     )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from underlay.compress.loss import Judge, Loss
 from underlay.core import GateNotMet
+from underlay.strategies.candidate import Candidate
 from underlay.strategies.listening import Say
-from underlay.strategies.smaller import Candidate
 
 
 @dataclass(frozen=True)
