@@ -17,6 +17,7 @@ from underlay.cli import compress, doctor, evaluate, export, fit, predict, redac
 from underlay.cli.data import app as data
 from underlay.cli.failures import Failure, Terminated, failure_of
 from underlay.cli.keys import app as keys
+from underlay.cli.state import app as state
 
 DEBUG = "--debug works with every command: an error then shows its traceback."
 
@@ -48,6 +49,7 @@ for command in (fit, predict, evaluate, report, compress, export, verify, redact
     app.command(epilog=DEBUG)(getattr(command, command.__name__.rpartition(".")[2]))
 app.add_typer(data, name="data")
 app.add_typer(keys, name="keys")
+app.add_typer(state, name="state")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -43,6 +43,7 @@ def serve(
     inputs: Annotated[
         bool, typer.Option("--keep-inputs/--no-keep-inputs", help="Keep inputs, redacted, or only their digests.")
     ] = True,
+    retain: Annotated[float, typer.Option("--retain-days", help="Days that an answer without a label is kept.")] = 30.0,
     json: Json = False,
 ) -> None:
     """Answer over HTTP: /predict, the Open Inference Protocol, and figures for Prometheus; logs go to stderr."""
@@ -73,6 +74,17 @@ def serve(
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("underlay.serve").setLevel(logging.INFO)
     settings = Settings(
-        bundle, host, port, admin_port, keys, keyless, name, Limits().with_settings(limit or ()), state, audit, inputs
+        bundle,
+        host,
+        port,
+        admin_port,
+        keys,
+        keyless,
+        name,
+        Limits().with_settings(limit or ()),
+        state,
+        audit,
+        inputs,
+        retain,
     )
     run(settings, started=show)

@@ -51,6 +51,7 @@ class Settings:
         state: Where answers are kept: a folder, or the address of a database; None: nowhere.
         audit: Folder of the signing key and the checkpoints; None: the state's.
         keep_inputs: Whether inputs are kept, redacted, or their digests alone.
+        retain_days: That an answer without a label is kept.
     """
 
     bundle: Path
@@ -64,6 +65,7 @@ class Settings:
     state: str | None = None
     audit: Path | None = None
     keep_inputs: bool = True
+    retain_days: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,13 @@ def _recording(service: Service, settings: Settings) -> Iterator[None]:
         return
     from underlay.serve.state import open_journal
 
-    journal = open_journal(settings.state, settings.audit, served=service.served, inputs=settings.keep_inputs)
+    journal = open_journal(
+        settings.state,
+        settings.audit,
+        served=service.served,
+        inputs=settings.keep_inputs,
+        days=settings.retain_days,
+    )
     service.records = journal
     try:
         yield

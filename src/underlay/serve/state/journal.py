@@ -18,6 +18,7 @@ from underlay.serve.redaction import ready
 from underlay.serve.refusals import Refusal
 from underlay.serve.served import Answer, Served
 from underlay.serve.state.chain import Entry
+from underlay.serve.state.erasing import LABELLED_DAYS, RETAIN_DAYS, Retention
 from underlay.serve.state.failing import StoreFailed
 from underlay.serve.state.idempotency import Once, once_of
 from underlay.serve.state.kept_input import KeptInput, keep_input
@@ -192,7 +193,7 @@ class Journal:
         ]
 
 
-def open_journal(state: str, audit: Path | None, *, served: Served, inputs: bool) -> Journal:
+def open_journal(state: str, audit: Path | None, *, served: Served, inputs: bool, days: float = RETAIN_DAYS) -> Journal:
     """What a server keeps its answers in; a database that does not answer yet is waited for.
 
     Args:
@@ -200,18 +201,20 @@ def open_journal(state: str, audit: Path | None, *, served: Served, inputs: bool
         audit: As `place_of` takes it.
         served: The model.
         inputs: Whether inputs are kept, redacted; else their digests alone.
+        days: That an answer without a label is kept.
 
     Raises:
-        UsageError: `state`, `state_locked`, `state_newer`.
+        UsageError: `state`, `state_locked`, `state_newer`, `audit_key`, `days`.
         ResourceError: The folder cannot be written.
         StoreFailed: The database does not answer for half a minute, or its disk is full.
     """
     if inputs:
         ready()
     place, until = place_of(state, audit), time.monotonic() + START_SECONDS
+    chores = Retention(days, max(days, LABELLED_DAYS))
     while True:
         try:
-            journal = Journal(Store(place, serves=True), inputs=inputs)
+            journal = Journal(Store(place, serves=True, chores=chores), inputs=inputs)
             break
         except StoreFailed as failed:
             if failed.code != "database_away" or time.monotonic() > until:

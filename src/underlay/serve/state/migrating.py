@@ -14,17 +14,21 @@ from underlay.serve.state.tables import VERSIONS
 FOLDER = Path(__file__).with_name("migrations")
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection, *, make: bool) -> None:
     """Take every step that is left, within the transaction of the connection: all of them or none.
 
     Args:
         connection: In a transaction that nobody else writes beside.
+        make: Whether the first step is taken too, where there is nothing yet.
 
     Raises:
-        UsageError: `state_newer`.
+        UsageError: `state_newer`, `no_state`.
     """
     config = _config()
-    if _reached(connection, config) != _head(config):
+    reached = _reached(connection, config)
+    if reached is None and not make:
+        raise _nothing()
+    if reached != _head(config):
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -38,15 +42,17 @@ def check_version(connection: Connection) -> None:
     config = _config()
     reached = _reached(connection, config)
     if reached is None:
-        raise UsageError(
-            "there is no state in this database", "name what `underlay serve --state` used", code="no_state"
-        )
+        raise _nothing()
     if reached != _head(config):
         raise UsageError(
             f"the state is at {reached}, this release reads {_head(config)}",
             "`underlay serve --state` brings it there",
             code="state_older",
         )
+
+
+def _nothing() -> UsageError:
+    return UsageError("there is no state in this database", "name what `underlay serve --state` used", code="no_state")
 
 
 def _config() -> Config:

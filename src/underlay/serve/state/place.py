@@ -74,6 +74,16 @@ def place_of(state: str, audit: Path | None = None) -> Place:
 _KNOWN = "give a folder, or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
 
 
+def check_there(place: Place) -> None:
+    """Refuse a folder without a state.
+
+    Raises:
+        UsageError: `no_state`.
+    """
+    if place.file is not None and not place.file.is_file():
+        raise UsageError(f"there is no state in {place}", "name what `underlay serve --state` used", code="no_state")
+
+
 def make_folder(folder: Path) -> None:
     """See that there is a folder, for its owner alone.
 

@@ -1,7 +1,8 @@
 """The state of a service: what it answered, what people say of it, and the chain that tells of both."""
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TypeVar
@@ -9,14 +10,18 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from underlay.serve.state.chain import Head
+from underlay.serve.refusals import Refusal
+from underlay.serve.state.chain import Entry, Head
+from underlay.serve.state.checkpoints import Checkpoints
 from underlay.serve.state.connecting import WRITES, engine_of, take_lock
 from underlay.serve.state.failing import StoreFailed, failure_of
 from underlay.serve.state.migrating import check_version, migrate
-from underlay.serve.state.place import Place, lock_folder, make_file, make_folder
+from underlay.serve.state.place import Place, check_there, lock_folder, make_file, make_folder
 from underlay.serve.state.writer import Work, Writer
 
 T = TypeVar("T")
+BALLAST, BALLAST_BYTES = "ballast", 16 << 20
+"""A file that is there to be removed."""
 
 
 class Store:
@@ -32,7 +37,9 @@ class Store:
 
     Args:
         place: Where.
-        serves: Whether a server uses it: of a folder that is at most one. Commands write beside it.
+        serves: Whether a server uses it: of a folder that is at most one. Commands write beside it. A server's signs
+            checkpoints.
+        chores: What there is to do when nothing else is; called about every second, in the writer's thread.
 
     Raises:
         UsageError: `state_locked`, `state_newer`.
@@ -40,20 +47,30 @@ class Store:
         StoreFailed: The database does not answer, or its disk is full.
     """
 
-    def __init__(self, place: Place, *, serves: bool = False) -> None:
+    def __init__(
+        self, place: Place, *, serves: bool = False, chores: Callable[["Store"], None] = lambda store: None
+    ) -> None:
         self.place = place
         self._lock: int | None = None
+        self._checkpoints: Checkpoints | None = None
+        self._chores = chores
         self.head = Head()
-        if place.folder is not None and place.file is not None:
+        if not serves:
+            check_there(place)
+        elif place.folder is not None and place.file is not None:
             make_folder(place.folder)
-            self._lock = lock_folder(place.folder) if serves else None
+            self._lock = lock_folder(place.folder)
             make_file(place.file)
         try:
+            if serves:
+                make_folder(place.audit)
+                self._checkpoints = Checkpoints(place.audit)
+                self.keep_ballast()
             self._engine = engine_of(place, patient=not serves)
             with self._transaction() as connection:
                 take_lock(connection)
-                migrate(connection)
-            self.writer = Writer(self._engine, written=self._written)
+                migrate(connection, make=serves)
+            self.writer = Writer(self._engine, written=self._written, idle=self._idle)
         except BaseException:
             self._unlock()
             raise
@@ -88,10 +105,42 @@ class Store:
             yield connection
 
     def close(self) -> None:
-        """Write what waits, then let go of the database."""
+        """Write what waits, and a last checkpoint; then let go of the database."""
         self.writer.close()
+        if self._checkpoints is not None:
+            self._checkpoints.note(self.head, now=True)
         self._engine.dispose()
         self._unlock()
+
+    def scrub(self) -> None:
+        """See that what was deleted is on no page of a file any more; PostgreSQL does so when it vacuums.
+
+        Raises:
+            StoreFailed: The disk failed.
+        """
+        if self.place.folder is not None:
+            with told(), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def keep_ballast(self) -> None:
+        """Take up room that a full disk can be given back, as it takes no deletion either; as far as there is room."""
+        if self.place.folder is None or (path := self.place.folder / BALLAST).exists():
+            return
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(handle, 0, BALLAST_BYTES)
+            finally:
+                os.close(handle)
+        except OSError:  # so little is left that taking it would do the harm that it is for
+            path.unlink(missing_ok=True)
+
+    def drop_ballast(self) -> bool:
+        """Give the room back; whether there was any."""
+        if self.place.folder is None or not (path := self.place.folder / BALLAST).exists():
+            return False
+        path.unlink()
+        return True
 
     def __enter__(self) -> "Store":
         return self
@@ -104,8 +153,20 @@ class Store:
         with told(), self._engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
             yield connection
 
-    def _written(self, head: Head, _: int) -> None:
+    def _written(self, head: Head) -> None:
         self.head = head
+        if self._checkpoints is not None:
+            self._checkpoints.note(head)
+
+    def _idle(self) -> None:
+        if self._checkpoints is None:
+            return
+        self._checkpoints.note(self.head)
+        if self.writer.failing is not None:  # whether it works again is found out without a client's request
+            code = self.writer.failing.code
+            with contextlib.suppress(Refusal):
+                self.submit(lambda transaction: transaction.append(Entry("server", "recover", outcome=code)))
+        self._chores(self)
 
     def _unlock(self) -> None:
         if self._lock is not None:
@@ -124,10 +185,7 @@ def read_only(place: Place) -> Iterator[Connection]:
         UsageError: `no_state`, `state_newer`, `state_older`.
         StoreFailed: The database does not answer.
     """
-    from underlay.core import UsageError
-
-    if place.file is not None and not place.file.is_file():
-        raise UsageError(f"there is no state in {place}", "name what `underlay serve --state` used", code="no_state")
+    check_there(place)
     engine = engine_of(place, patient=True)
     try:
         with told(), engine.connect() as connection, connection.begin():

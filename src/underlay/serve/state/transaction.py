@@ -1,7 +1,7 @@
 """One transaction of the writer: rows gathered and written together, entries linked to the chain."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, Table, select
@@ -42,6 +42,11 @@ class Transaction:
         """The first row of an answer, with everything that was added before."""
         self.flush()
         return self._connection.execute(question).first()
+
+    def rows(self, question: Executable) -> Sequence[Row[Any]]:
+        """Every row of an answer, with everything that was added before."""
+        self.flush()
+        return self._connection.execute(question).all()
 
     def change(self, statement: Executable) -> int:
         """Delete or update; how many rows it took."""

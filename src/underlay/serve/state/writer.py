@@ -32,6 +32,8 @@ GROUP = 256
 WAITING = 2_048
 """Pieces that may wait: several seconds' worth on a slow disk, after which a request has given up anyway."""
 
+IDLE_SECONDS = 1.0
+
 TRIES = 3
 """Of a transaction that another disturbed, or whose connection broke."""
 
@@ -49,12 +51,20 @@ class Writer:
 
     Args:
         engine: Connections.
-        written: Told the newest entry after every commit, in the writer's thread.
+        written: Told the newest entry after every commit, before anybody is told; in the writer's thread.
+        idle: Called after a second without work; in the writer's thread.
     """
 
-    def __init__(self, engine: Engine, *, written: Callable[[Head, int], None] = lambda head, works: None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        written: Callable[[Head], None] = lambda head: None,
+        idle: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
         self._written = written
+        self._idle = idle
         self._jobs: deque[_Job] = deque()
         self._wake = threading.Condition()
         self._closing = False
@@ -91,9 +101,12 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while jobs := self._take():
+        while (jobs := self._take()) or not self._closing:
             try:
-                self._commit(jobs)
+                if jobs:
+                    self._commit(jobs)
+                else:
+                    self._idle()
             except Exception as error:  # noqa: BLE001 - one broken transaction must not end all that follow
                 log_failure("state_failed", error)
                 for job in jobs:
@@ -101,14 +114,14 @@ class Writer:
                         job.done.set_exception(Refusal("bug"))
 
     def _take(self) -> list[_Job]:
-        """What waits, at most a group of it; nothing once the writer is closed and everything is written."""
+        """What waits, at most a group of it; nothing after a second without work, or once the writer is closed."""
         with self._wake:
-            while not self._jobs and not self._closing:
-                self._wake.wait()
+            if not self._jobs and not self._closing:
+                self._wake.wait(IDLE_SECONDS)
             taken = [self._jobs.popleft() for _ in range(min(GROUP, len(self._jobs)))]
         # Whoever gave up while waiting is told nothing, so nothing of it is written.
         wanted = [job for job in taken if job.done.set_running_or_notify_cancel()]
-        return wanted if wanted or not taken else self._take()
+        return wanted if wanted or not self._jobs else self._take()
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
         try:
@@ -145,7 +158,7 @@ class Writer:
                     outcomes = [_done(work, transaction) for work in works]
                     transaction.flush()
                     last = transaction.head if transaction.head != before else None
-                self._written(transaction.head, len(works))
+                self._written(transaction.head)
                 return outcomes
             except SQLAlchemyError as error:
                 failure = failure_of(error)
