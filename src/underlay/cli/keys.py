@@ -16,7 +16,11 @@ def create(
     name: Annotated[str, typer.Option(help="Whose key it is, for people.")],
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", metavar="predict|admin", help="What it opens: admin reads /metrics; repeat for both."),
+        typer.Option(
+            "--scope",
+            metavar="predict|feedback|review|admin",
+            help="What it opens: admin reads /metrics; repeat for several.",
+        ),
     ] = None,
     days: Annotated[float | None, typer.Option(help="Days until it expires; without it, it never does.")] = None,
     keys: KeyFile = None,

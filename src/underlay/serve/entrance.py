@@ -33,16 +33,25 @@ class Entrance:
         access: Who may.
         scope: What a key needs.
         public: Paths that need no key.
+        scopes: What it needs instead for a path that begins with this step, as `/feedback`.
     """
 
     def __init__(
-        self, router: Router, *, service: Service, access: Access, scope: str, public: Collection[str] = ()
+        self,
+        router: Router,
+        *,
+        service: Service,
+        access: Access,
+        scope: str,
+        public: Collection[str] = (),
+        scopes: Mapping[str, str] | None = None,
     ) -> None:
         self.router = router
         self.public = frozenset(public)
         self._service = service
         self._access = access
         self._scope = scope
+        self._scopes = dict(scopes or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,7 +95,9 @@ class Entrance:
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in self.public:
             peer = scope["client"][0] if scope.get("client") else ""
-            scope["underlay.key"] = self._access.admit(scope["headers"], peer=peer, scope=self._scope)
+            first = "/" + scope["path"].lstrip("/").partition("/")[0]
+            needed = self._scopes.get(first, self._scope)
+            scope["underlay.key"] = self._access.admit(scope["headers"], peer=peer, scope=needed)
         await self.router(scope, receive, send)
 
     async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,9 +16,10 @@ from underlay.core import ResourceError, UsageError
 from underlay.core.durable import resource_errors, write_file
 
 FORMAT = 1
-SCOPES = ("predict", "admin")
-Scope = Literal["predict", "admin"]
-"""`predict`: the port for everybody. `admin`: the port for figures."""
+SCOPES = ("predict", "feedback", "review", "admin")
+Scope = Literal["predict", "feedback", "review", "admin"]
+"""`predict`: the port for everybody. `feedback`: labels for what was answered there. `review`: what waits for a person
+there. `admin`: the port for figures."""
 
 BYTES = 32
 """256 bits: none is ever guessed, so the digest needs no salt and no slow hash."""

@@ -33,7 +33,11 @@ def engine_of(place: Place, *, patient: bool = False) -> Engine:
     common: dict[str, Any] = {"hide_parameters": True, "pool_size": 4, "pool_timeout": BUSY_SECONDS}
     if place.folder is not None:
         # No isolation level: the driver begins nothing by itself, so that `BEGIN IMMEDIATE` is ours to say.
-        given = {"timeout": seconds if not patient else 30.0, "isolation_level": None, "check_same_thread": False}
+        given: dict[str, Any] = {
+            "timeout": seconds if not patient else 30.0,
+            "isolation_level": None,
+            "check_same_thread": False,
+        }
         engine = create_engine(place.url, connect_args=given, **common)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, or_, select
 
@@ -188,7 +187,7 @@ class Retention:
             store.submit(portion(*times, actor="server", announce=announce)).add_done_callback(then)
 
 
-def with_room(store: Store, do: Callable[[], Any]) -> Any:
+def with_room(store: Store, do: Callable[[], Gone]) -> Gone:
     """Do it; on a full disk, which takes no deletion either, in the room that the ballast kept.
 
     Raises:
