@@ -27,6 +27,7 @@ EXTRAS = {
     "alembic": "serve",
     "cryptography": "serve",
     "psycopg": "postgresql",
+    "ray": "ray",
     "uvicorn": "serve",
 }
 """Which extra installs a module."""
