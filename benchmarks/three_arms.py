@@ -92,6 +92,25 @@ class Comparison:
         remove(ours)
         return values
 
+    def sweep_cell(self, name: str, seed: int, rate: float, options: argparse.Namespace) -> float:
+        """Accuracy of the plain loop alone on validation rows at one learning rate; from the drafts if it is there.
+
+        Raises:
+            DataAbsent: `UNDERLAY_DATA` does not hold the set.
+        """
+        task = self.tasks[name]
+        words = (*task.peer, *options.peer, "--learning-rate", str(rate))
+        cell = {"seed": seed, "development": {"on": "validation", "words": words, "rows": options.rows}}
+        cell = json.loads(json.dumps(cell))
+        known = self.results.find(f"{name}-peer", cell)
+        if known is None or options.again:
+            cut = self.held_out(task.cut(), seed)
+            cut = Cut(sample(cut.train, options.rows, seed), cut.test, column=self.column)
+            train, test = self.write(cut, WORK / f"{name}-sweep")
+            values = run_peer(self.peer, train, test, words=words, seed=seed)
+            known = self.results.append(f"{name}-peer", cell, values)
+        return float(known["values"]["peer_accuracy"])
+
     def main(self, words: list[str] | None = None, *, about: str | None = None) -> None:
         """Measure the cells that are missing."""
         parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -106,11 +125,19 @@ class Comparison:
         parser.add_argument(
             "--peer", action="append", default=[], metavar="WORD", help="development: of the plain loop"
         )
+        parser.add_argument(
+            "--rates", type=float, nargs="+", default=[], help="learning rates of the plain loop, on validation rows"
+        )
         parser.add_argument("--again", action="store_true", help="measure cells that are there")
         options = parser.parse_args(words)
         for name in options.names:
             for seed in options.seeds:
                 try:
+                    for rate in options.rates:
+                        found = self.sweep_cell(name, seed, rate, options)
+                        print(f"{name} seed {seed}: the plain loop at {rate:g}: {found:.4f}", flush=True)
+                    if options.rates:
+                        continue
                     values = self.measure_cell(name, seed, options)
                 except DataAbsent as absent:
                     print(f"{name}: skipped: {absent}", flush=True)

@@ -116,3 +116,24 @@ def test_a_row_of_two_columns_is_as_long_as_both(modality, tmp_path):
     stores = {name: encode_store(tmp_path / name, modality, TEXTS) for name in ("title", "body")}
     rows = EncodedRows(stores, dict.fromkeys(stores, modality), {}, {}, np.arange(4))
     np.testing.assert_array_equal(rows.lengths, 2 * stores["title"].lengths)
+
+
+def test_long_raw_values_are_encoded_few_at_a_time_however_little_is_kept_of_them(modality, tmp_path, monkeypatch):
+    """A recording of an hour takes a hundred megabytes, of which ten seconds are read."""
+    monkeypatch.setattr("underlay.train.rows.CHUNK_BYTES", 1_000)
+    seen = []
+
+    class Watched:
+        def __getattr__(self, name):
+            return getattr(modality, name)
+
+        def encode_many(self, values):
+            seen.append(sum(map(len, values)))
+            return modality.encode_many(values)
+
+    values = ["a fine film " * 20] * 30 + ["film " * 400] * 2
+    store = encode_store(tmp_path / "store", Watched(), iter(values))
+    assert len(store) == 32
+    assert (store.lengths > 0).all()
+    assert max(seen[:-2]) <= 1_000
+    assert seen[-2:] == [2_000, 2_000]  # one that is larger stands alone

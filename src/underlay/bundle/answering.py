@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from underlay.bundle.backends import Backend
-from underlay.core import DenseModality, Encoded, Modality, RowProblem, Target, UsageError, ragged, rows_within
+from underlay.core import (
+    DenseModality,
+    Encoded,
+    Modality,
+    RowProblem,
+    Target,
+    UsageError,
+    encode_within,
+    ragged,
+    rows_within,
+)
 
 CHUNK = 8_192
 """Rows encoded at a time at most, so that a long file needs no more memory than a short one."""
@@ -16,7 +26,7 @@ FIRST_CHUNK = 256
 """Rows that tell how many bytes one takes."""
 
 CHUNK_BYTES = 64 << 20
-"""Encoded values held at a time: a picture takes a hundred times what a text does."""
+"""Encoded values held at a time, and raw ones: a picture takes a hundred times what a text does."""
 
 BATCH_POSITIONS = 8_192
 """Padded positions of a batch: enough to keep two cores busy, few enough to stay in cache."""
@@ -228,7 +238,8 @@ def encode_rows(
         numbers: Of the rows.
     """
     by_column = {
-        column: modality.encode_many([rows[column][i] for i in numbers]) for column, modality in modalities.items()
+        column: encode_within(modality, (rows[column][i] for i in numbers), budget=CHUNK_BYTES)
+        for column, modality in modalities.items()
     }
     return [_row({column: values[at] for column, values in by_column.items()}) for at in range(len(numbers))]
 

@@ -5,6 +5,9 @@ from underlay.core.batch import Array as Array
 from underlay.core.batch import Batch as Batch
 from underlay.core.batch import Inputs as Inputs
 from underlay.core.batch import Output as Output
+from underlay.core.chunks import bytes_of as bytes_of
+from underlay.core.chunks import chunked as chunked
+from underlay.core.chunks import encode_within as encode_within
 from underlay.core.chunks import rows_within as rows_within
 from underlay.core.errors import BundleRefused as BundleRefused
 from underlay.core.errors import CheckpointRefused as CheckpointRefused

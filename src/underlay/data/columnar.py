@@ -6,12 +6,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from underlay.core import DataError
+from underlay.core import DataError, rows_within
 from underlay.data.files import digest_of
 from underlay.data.spill import IN_MEMORY_BYTES, cached, gathered
 from underlay.data.table import Table
 
 _BATCH_ROWS = 16_384
+_BATCH_BYTES = 16 << 20
+"""Most of a batch: a thousand recordings take more than a hundred megabytes."""
+
+_READ_BYTES = 1 << 20
+"""Read ahead: without it the whole column of a row group, which may be the file, is read at once."""
 
 
 def read_parquet(path: Path, *, cache: Path | None = None) -> Table:
@@ -25,7 +30,7 @@ def read_parquet(path: Path, *, cache: Path | None = None) -> Table:
     arrow = cached(cache, key)
     if arrow is None:
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, buffer_size=_READ_BYTES) as file:
                 large = _uncompressed(file) > IN_MEMORY_BYTES
                 schema = file.schema_arrow.remove_metadata()
                 arrow = gathered(_batches(file, schema), schema, large=large, cache=cache, key=key)
@@ -83,7 +88,8 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _batches(file: pq.ParquetFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
+    size = rows_within(_BATCH_BYTES, rows=file.metadata.num_rows, taken=_uncompressed(file), most=_BATCH_ROWS)
+    for batch in file.iter_batches(batch_size=size, use_threads=False):
         yield batch.cast(schema)
 
 

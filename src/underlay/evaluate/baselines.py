@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from underlay.core import Target, stream
+from underlay.data import Picked
 from underlay.evaluate.interval import Interval
 from underlay.evaluate.measure import known_rows, measure
 
@@ -78,8 +79,8 @@ def baselines(
         )
 
     def linear() -> np.ndarray:
-        seen = classical.fit_transform([train_values[row] for row in rows.tolist()])
-        return _linear(target, seen, truth, classical.transform(list(test_values)), seed)
+        seen = classical.fit_transform(Picked(train_values, rows))
+        return _linear(target, seen, truth, classical.transform(test_values), seed)
 
     frequent = {"regression": "Mean of training rows", "multilabel": "Label frequencies"}
     found = [scored(frequent.get(target.task, "Majority class"), lambda: _constant(target, truth, len(test_values)))]

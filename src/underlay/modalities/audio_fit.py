@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from underlay.core import DataError, RowError
+from underlay.core import DataError, RowError, bytes_of
 from underlay.modalities.audio_front import Front, read_front
 from underlay.modalities.audio_mel import FLOOR, Filterbank
 from underlay.modalities.audio_options import MOST_SECONDS, SPEECH_RATE, AudioOptions
@@ -53,31 +53,16 @@ class Sample:
         if self._share < 1 and self.rng.random() >= self._share:
             return
         self.values.append(value)
-        self._size += size_of(value)
+        self._size += bytes_of(value)
         while len(self.values) > 1 and (self._size > KEPT_BYTES or len(self.values) > 2 * MEASURED):
             kept = self.rng.random(len(self.values)) < 0.5
             kept[int(self.rng.integers(len(kept)))] = True
             self.values = [one for one, stays in zip(self.values, kept, strict=True) if stays]
-            self._size, self._share = sum(map(size_of, self.values)), self._share / 2
+            self._size, self._share = sum(map(bytes_of, self.values)), self._share / 2
 
     def drawn(self) -> list[Any]:
         """At most `MEASURED` of what was kept, in random order."""
         return [self.values[at] for at in self.rng.permutation(len(self.values))[:MEASURED]]
-
-
-def size_of(value: Any) -> int:
-    """Bytes a raw value takes, about.
-
-    >>> size_of(b"1234"), size_of({"bytes": b"12", "sampling_rate": 8000})
-    (4, 10)
-    """
-    if isinstance(value, np.ndarray):
-        return int(value.nbytes)
-    if isinstance(value, Mapping):
-        return sum(map(size_of, value.values()))
-    if isinstance(value, list | tuple):
-        return 32 * len(value)  # a Python number and its place
-    return len(value) if isinstance(value, str | bytes | bytearray | memoryview) else 8
 
 
 def fit_audio(

@@ -54,12 +54,12 @@ def compared(bundles: Sequence[Bundle], data: Prepared, *, seconds: float) -> tu
     rows = [{name: columns[name][row] for name in names} for row in range(min(TIMED, len(columns[names[0]])))]
     speeds = measure_bundles({str(bundle.path): bundle for bundle in bundles}, rows, seconds=seconds)
     return tuple(
-        Line(str(bundle.path), _figures(bundle, data, columns) if part == "test" else {}, _bytes(bundle), speed)
+        Line(str(bundle.path), _figures(bundle, data, columns) if part == "test" else {}, bytes_of(bundle), speed)
         for bundle, speed in zip(bundles, speeds, strict=True)
     )
 
 
-def _figures(bundle: Bundle, data: Prepared, columns: Mapping[str, list[Any]]) -> dict[str, tuple[str, Interval]]:
+def _figures(bundle: Bundle, data: Prepared, columns: Mapping[str, Sequence[Any]]) -> dict[str, tuple[str, Interval]]:
     answers = bundle.answer(columns)
     found = {}
     for target in data.schema.targets:
@@ -69,6 +69,7 @@ def _figures(bundle: Bundle, data: Prepared, columns: Mapping[str, list[Any]]) -
     return found
 
 
-def _bytes(bundle: Bundle) -> int:
+def bytes_of(bundle: Bundle) -> int:
+    """Of all files of a bundle that stands on disk."""
     files = bundle.manifest.files.values() if bundle.manifest is not None else ()
     return sum(int(entry["bytes"]) for entry in files)

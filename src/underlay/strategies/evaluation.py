@@ -11,7 +11,7 @@ import numpy as np
 
 from underlay.bundle import Answers, Bundle
 from underlay.core import DataError, FollowedModality, MissingColumn, Target
-from underlay.data import Table, encode_targets, gathered_as, open_table
+from underlay.data import Picked, Table, column_rows, encode_targets, gathered_as, open_table
 from underlay.evaluate import DataFacts, Examination, Fact, ReportData, examine
 from underlay.strategies.inputs import scores_of, thumbnails
 from underlay.strategies.next_item import ask_last
@@ -75,7 +75,8 @@ def evaluate(
         opened = open_table(source, cache=Path(cache))
         table = gathered_as(opened, bundle.provenance.get("recipe", {})).with_files(bundle.file_columns)
         table, truths = truths_of(bundle, table)
-        columns = {column.name: table.values(column.name) for column in bundle.schema.columns}
+        every = np.arange(len(table))
+        columns = {column.name: column_rows(table, column.name, every) for column in bundle.schema.columns}
         by = {name: table.values(name) for name in slice_by}
         answers = bundle.answer(columns, progress=progress)
         slipped = _slipped(bundle, answers, truths)
@@ -143,7 +144,7 @@ def _examine(
     answers: Answers,
     truth: np.ndarray,
     table: Table,
-    columns: dict[str, list[Any]],
+    columns: Mapping[str, Sequence[Any]],
     by: dict[str, list[Any]],
     answered: np.ndarray,
     resamples: int,
@@ -156,7 +157,7 @@ def _examine(
         target,
         scores_of(target, answers)[rows],
         truth[rows],
-        values={name: [values[row] for row in rows] for name, values in columns.items()},
+        values={name: Picked(values, rows) for name, values in columns.items()},
         logits=None if target.task == "regression" else answers.logits[target.name][rows],
         temperature=rule.temperature,
         threshold=list(rule.thresholds) or None,

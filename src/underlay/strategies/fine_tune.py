@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 from underlay.bundle import Bundle, open_bundle
 from underlay.core import Listener, Modality, Rows
+from underlay.data import column_rows
 from underlay.evaluate import ReportData
 from underlay.objectives import Objective, build_objective
 from underlay.strategies import prepare
@@ -130,7 +132,7 @@ def fine_tune(
                     folder=folder,
                     say=say,
                     ranks=ranks,
-                    draw_from=drawn(recipe, rows[0], data.table.values),
+                    draw_from=drawn(recipe, rows[0], partial(column_rows, data.table)),
                     callbacks=callbacks,
                     batch_maps=batch_maps,
                     mixing=mixing,

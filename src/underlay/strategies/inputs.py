@@ -42,7 +42,7 @@ def thumbnails(modalities: Mapping[str, Modality]) -> dict[str, Callable[[Any], 
 def with_contributions(
     examined: Sequence[Examination],
     bundle: Bundle,
-    columns: Mapping[str, list[Any]],
+    columns: Mapping[str, Sequence[Any]],
     answers: Answers,
     data: Prepared,
     *,
@@ -81,7 +81,7 @@ def with_contributions(
     ]
 
 
-def _answer_without(bundle: Bundle, columns: Mapping[str, list[Any]], name: str) -> Answers:
+def _answer_without(bundle: Bundle, columns: Mapping[str, Sequence[Any]], name: str) -> Answers:
     modality = bundle.modalities[name]
     neutral = [modality.without(value, modality.parts(value)) for value in columns[name]]
     return bundle.answer({**columns, name: neutral})

@@ -1,6 +1,6 @@
 """Rows that a changed model is adjusted on, and others, with their answers, on which it is measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -101,5 +101,5 @@ def _drawn(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     return np.sort(rng.permutation(rows)[:most])
 
 
-def _at(values: list[Any], rows: np.ndarray) -> list[Any]:
+def _at(values: Sequence[Any], rows: np.ndarray) -> list[Any]:
     return [values[row] for row in rows]

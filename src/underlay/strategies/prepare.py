@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from underlay.core import Column, DataError, Modality, RecipeError, Schema, Target, joined, ragged, rows_within, stream
+from underlay.core import Column, DataError, Modality, RecipeError, Schema, Target, joined, ragged, stream
 from underlay.data import (
+    ColumnRows,
     EventLog,
     Gathering,
     Splits,
@@ -35,10 +36,6 @@ from underlay.strategies.prepared import Prepared
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.unit_counts import unequal_rows
 from underlay.train import EncodedRows, encode_store
-
-SLICE_ROWS = 1 << 15
-SLICE_BYTES = 64 << 20
-"""Of raw values held as Python objects at a time: few of them, where cells are pictures or recordings."""
 
 SCALE_FLOOR = 1e-12
 """A regression target that never varies is divided by 1 instead."""
@@ -298,14 +295,7 @@ def class_weights(data: Prepared) -> dict[str, tuple[float, ...]]:
 
 def column_values(table: Table, column: str, rows: np.ndarray | None = None) -> Iterator[Any]:
     """Raw values in order, a slice at a time, so that a large column is never a list."""
-    values = table.column(column)
-    count = len(values) if rows is None else len(rows)
-    step = rows_within(SLICE_BYTES, rows=len(values), taken=values.nbytes, most=SLICE_ROWS)
-    for start in range(0, count, step):
-        if rows is None:
-            yield from values.slice(start, step).to_pylist()
-        else:
-            yield from table.values(column, rows[start : start + step])
+    return iter(ColumnRows(table, column, rows))
 
 
 def _known(labels: np.ndarray) -> np.ndarray:

@@ -1,13 +1,13 @@
 """A data set whose rows are known by number: what reading gives, and every later step reads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from underlay.core import Schema
-from underlay.data import Splits, Table
+from underlay.data import Splits, Table, column_rows
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Prepared:
         """Where test rows come from."""
         return self.test_table or self.table
 
-    def values(self, part: str, column: str) -> list[Any]:
-        """Raw values of one column of `train`, `validation` or `test` rows."""
+    def values(self, part: str, column: str) -> Sequence[Any]:
+        """Raw values of one column of `train`, `validation` or `test` rows; large ones looked up when asked for."""
         table = self.tests_on if part == "test" else self.table
-        return table.values(column, getattr(self.splits, part))
+        return column_rows(table, column, getattr(self.splits, part))
 
     def truth(self, part: str, target: str) -> np.ndarray:
         """Targets of `train`, `validation` or `test` rows, in the target's own units.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from underlay.core import Batch, Encoded, Modality, RowProblem, is_ragged, rows_within
+from underlay.core import Batch, Encoded, Modality, RowProblem, encode_within, is_ragged, rows_within
 from underlay.core.durable import resource_errors
 from underlay.train.arrays import save_array
 from underlay.train.dense import aligned, units_of
@@ -22,7 +22,8 @@ FIRST_CHUNK = 256
 """Values of the first chunk, whose size says how many the next may hold."""
 
 CHUNK_BYTES = 16 << 20
-"""Encoded bytes of a chunk, about: recordings take a thousand times what texts do, and their raw values more."""
+"""Of a chunk, about: encoded bytes, and raw ones; recordings take a thousand times what texts do, and long ones whole
+more than what is read of them."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def _write(folder: Path, modality: Modality, values: Iterator[Any]) -> None:
     lengths: list[int] = []
     problems: dict[int, tuple[str, str]] = {}
     size, written = FIRST_CHUNK, 0
-    while chunk := list(islice(values, size)):
-        answers, before = modality.encode_many(chunk), len(lengths)
+    while answers := encode_within(modality, islice(values, size), budget=CHUNK_BYTES):
+        before = len(lengths)
         for answer in answers:
             if isinstance(answer, RowProblem):
                 problems[len(lengths)] = (answer.code, answer.message)
