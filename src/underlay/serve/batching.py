@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from underlay.core import Encoded
 from underlay.serve.limits import Limits
+from underlay.serve.model_thread import ModelThread
 from underlay.serve.refusals import Refusal
 from underlay.serve.served import Answer, Values, log_failure
 
@@ -92,7 +92,8 @@ class Batcher:
         self._promised = 0
         self._working: list[Row] = []
         self._arrived = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._thread = ModelThread("model")
+        self._began: float | None = None
         self._work: asyncio.Task[None] | None = None
 
     @property
@@ -104,6 +105,12 @@ class Batcher:
     def alive(self) -> bool:
         """Whether rows that are submitted will be answered."""
         return self._work is not None and not self._work.done()
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the model has worked on its present batch; 0 if it has none."""
+        began = self._began
+        return 0.0 if began is None else time.monotonic() - began
 
     def start(self) -> None:
         """Begin to answer; needs a running loop."""
@@ -159,29 +166,28 @@ class Batcher:
         if self._work is not None:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.close()
 
     def _wait(self) -> float:
         """Seconds until the model has done what waits."""
         return self.pace.seconds(self._positions + self._promised * self.pace.size)
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self._gathered()
             self._working = batch = self._batch()
             if not batch:
                 continue
-            started = time.monotonic()
+            self._began = started = time.monotonic()
             asked = [(row.values, row.encoded) for row in batch]
             try:
-                outcomes = await loop.run_in_executor(self._thread, self._answer, asked)
+                outcomes = await asyncio.wrap_future(self._thread.submit(self._answer, asked))
                 if len(outcomes) != len(batch):
                     raise RuntimeError(f"{len(batch)} rows got {len(outcomes)} answers")
             except Exception as error:  # noqa: BLE001 - one broken batch must not end all that follow
                 log_failure("batch_failed", error)
                 outcomes = [Refusal("bug")] * len(batch)
-            seconds = time.monotonic() - started
+            self._began, seconds = None, time.monotonic() - started
             self.pace.note(len(batch), sum(row.positions for row in batch), seconds)
             self._observe(len(batch), seconds)
             for row, outcome in zip(batch, outcomes, strict=True):

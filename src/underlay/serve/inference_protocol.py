@@ -3,25 +3,22 @@
 Source: Open Inference Protocol (V2), REST, kserve.github.io/open-inference-protocol. JSON only; no binary tensors.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
 from underlay.serve.entrance import deadline_of, json_response, read_body
+from underlay.serve.limits import Limits
 from underlay.serve.predict import Endpoint, said_of_row
 from underlay.serve.questions import check_count
 from underlay.serve.refusals import Refusal
 from underlay.serve.request_json import parse
 from underlay.serve.served import Answer, Served
 from underlay.serve.service import Service
-from underlay.serve.tensors import TEXT, answer_names, answer_tensors, column_tensor, column_values
-
-PROBES = 8
-"""Values a modality makes, from which its form is seen."""
+from underlay.serve.tensors import TEXT, answer_names, answer_tensors, column_values
 
 REQUEST = ("id", "parameters", "inputs", "outputs")
 INPUT = ("name", "shape", "datatype", "parameters", "data")
@@ -56,23 +53,18 @@ def server_endpoint() -> Endpoint:
 
 
 def model_endpoint(service: Service) -> Endpoint:
-    """`GET /v2/models/{name}`: its tensors."""
-    described = inputs_of(service.served)
-    outputs = [
-        {"name": name, "datatype": _datatype(name, target.name, bool(target.labels)), "shape": _shape(name, target)}
-        for target in service.served.targets
-        for name in answer_names(target)
-    ]
+    """`GET /v2/models/{name}[/versions/{version}]`: its tensors."""
 
     async def model(request: Request) -> Response:
-        _check_name(request, service)
+        asked = service.named(request)
+        version = asked.model.prod if asked.pinned is None else asked.model.version(asked.pinned)
         return json_response(
             {
-                "name": service.served.name,
-                "versions": [service.served.version],
+                "name": asked.model.name,
+                "versions": list(asked.model.versions) if asked.pinned is None else [version.label],
                 "platform": "underlay",
-                "inputs": list(described.values()),
-                "outputs": outputs,
+                "inputs": list(version.inputs.values()),
+                "outputs": _outputs(version.served),
             }
         )
 
@@ -80,43 +72,48 @@ def model_endpoint(service: Service) -> Endpoint:
 
 
 def model_ready_endpoint(service: Service) -> Endpoint:
-    """`GET /v2/models/{name}/ready`: its golden rows were answered, and new requests are welcome."""
+    """`GET /v2/models/{name}[/versions/{version}]/ready`: golden rows were answered, and new requests are welcome."""
 
     async def model_ready(request: Request) -> Response:
-        _check_name(request, service)
-        told = {"name": service.served.name, "ready": service.ready}
-        return json_response(told, status=200 if service.ready else 503)
+        asked = service.named(request)
+        ready = asked.model.ready if asked.pinned is None else asked.model.version(asked.pinned).ready
+        ready = ready and not (service.draining or service.stopped or asked.model.stopped) and service.records.working
+        return json_response({"name": asked.model.name, "ready": ready}, status=200 if ready else 503)
 
     return model_ready
 
 
 def infer_endpoint(service: Service) -> Endpoint:
-    """`POST /v2/models/{name}/infer`."""
-    described = inputs_of(service.served)
+    """`POST /v2/models/{name}[/versions/{version}]/infer`."""
 
     async def infer(request: Request) -> Response:
-        _check_name(request, service)
+        deadline, asked = deadline_of(request), service.find(request)
         if "inference-header-content-length" in request.headers:
             raise Refusal("binary_tensors")
-        deadline = deadline_of(request)
-        service.batcher.refuse_if_full()
         sent = await read_body(request)
+        if len(sent) > service.body_bytes_of(asked.model):
+            raise Refusal("body_too_large")
         body = parse(sent)
-        rows = read_inputs(body, described, service)
-        wanted = read_outputs(body, service.served)
-        record = await service.records.begin(request, sent, rows, service.served)
-        if record.stored is not None:
-            return json_response(_told(record.stored, body))
-        answers = await service.ask(
-            rows, receive=request.receive, deadline=deadline, place=lambda number: f"row {number}"
-        )
-        tensors = tensors_of(answers, service.served)
-        told: dict[str, Any] = {
-            "model_name": service.served.name,
-            "model_version": service.served.version,
-            "outputs": [tensors[name] for name in wanted],
-        }
-        told = await record.finish(answers, [said_of_row(answer, service, scores=False) for answer in answers], told)
+        rows = read_inputs(body, asked.model.prod.inputs, files=asked.model.form.files, limits=service.limits)
+        with service.answering(asked, rows) as version:
+            served = version.served
+            wanted = read_outputs(body, served)
+            record = await service.records.begin(request, sent, rows, served)
+            if record.stored is not None:
+                return json_response(_told(record.stored, body))
+            answers = await service.ask(
+                asked, version, rows, receive=request.receive, deadline=deadline,
+                place=lambda number: f"row {number}",
+            )  # fmt: skip
+            tensors = tensors_of(answers, served)
+            told: dict[str, Any] = {
+                "model_name": asked.model.name,
+                "model_version": version.label,
+                "outputs": [tensors[name] for name in wanted],
+            }
+            kept = [said_of_row(answer, served.targets, scores=False) for answer in answers]
+            told = await record.finish(answers, kept, told)
+        service.shadow(asked, rows, answers)
         return json_response(_told(told, body))
 
     return infer
@@ -129,17 +126,16 @@ def _told(told: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     return found | ({"parameters": kept} if kept else {}) | ({"id": body["id"]} if "id" in body else {})
 
 
-def inputs_of(served: Served) -> dict[str, dict[str, Any]]:
-    """How each column is sent, by name: seen on values that its modality makes."""
-    files, rng = served.bundle.file_columns, np.random.default_rng(0)
-    return {
-        name: column_tensor(name, [modality.probe(rng) for _ in range(PROBES)], file=name in files)
-        for name, modality in served.bundle.modalities.items()
-    }
-
-
-def read_inputs(body: Any, described: Mapping[str, Mapping[str, Any]], service: Service) -> dict[str, list[Any]]:
+def read_inputs(
+    body: Any, described: Mapping[str, Mapping[str, Any]], *, files: Collection[str], limits: Limits
+) -> dict[str, list[Any]]:
     """Raw values by column of a request.
+
+    Args:
+        body: Parsed.
+        described: Tensors by column.
+        files: Columns that take files.
+        limits: Of the server.
 
     Raises:
         Refusal: What is wrong with it.
@@ -157,16 +153,14 @@ def read_inputs(body: Any, described: Mapping[str, Mapping[str, Any]], service: 
         if not isinstance(name, str) or name not in described or name in found:
             raise Refusal("unknown_field", field=f"{place}/name", expected=sorted(described))
         try:
-            found[name] = column_values(
-                tensor, described=described[name], file=name in service.files, limits=service.limits
-            )
+            found[name] = column_values(tensor, described=described[name], file=name in files, limits=limits)
         except Refusal as refusal:
             raise refusal.within(place) from None
     if missing := [name for name in described if name not in found]:
         raise Refusal("missing_field", field="/inputs", expected=missing)
     if len({len(values) for values in found.values()}) > 1:
         raise Refusal("shape", field="/inputs")
-    check_count(len(next(iter(found.values()))), service.limits)
+    check_count(len(next(iter(found.values()))), limits)
     return found
 
 
@@ -205,17 +199,20 @@ def tensors_of(answers: Sequence[Answer], served: Served) -> dict[str, dict[str,
     return found
 
 
+def _outputs(served: Served) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "datatype": _datatype(name, target.name, bool(target.labels)), "shape": _shape(name, target)}
+        for target in served.targets
+        for name in answer_names(target)
+    ]
+
+
 def _datatype(name: str, target: str, labelled: bool) -> str:
     return TEXT if labelled and name == target else "FP64"
 
 
 def _shape(name: str, target: Any) -> list[int]:
     return [-1, target.outputs] if name.endswith(".probabilities") else [-1]
-
-
-def _check_name(request: Request, service: Service) -> None:
-    if request.path_params["name"] != service.served.name:
-        raise Refusal("not_found")
 
 
 def _check_object(value: Any, known: Sequence[str], needed: Sequence[str], place: str) -> None:

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from underlay.serve.entrance import json_response
-from underlay.serve.inference_protocol import inputs_of
 from underlay.serve.openapi import openapi
 from underlay.serve.predict import Endpoint
 from underlay.serve.refusals import ANSWERS
@@ -49,7 +48,7 @@ def _example(service: Service) -> dict[str, Any]:
     """A row to type; a column of files has the place where its base64 goes."""
     import numpy as np
 
-    rng, described = np.random.default_rng(0), inputs_of(service.served)
+    rng, described = np.random.default_rng(0), service.model.prod.inputs
     values = {
         name: "BASE64" if name in service.files else modality.probe(rng)
         for name, modality in service.served.bundle.modalities.items()

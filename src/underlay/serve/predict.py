@@ -1,7 +1,7 @@
-"""`POST /predict`: plain JSON in, plain JSON out."""
+"""`POST /predict`, and the same of another model or version: plain JSON in, plain JSON out."""
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from underlay.core import Target, are_span_tags, find_spans
 from underlay.serve.entrance import deadline_of, json_response, read_body
-from underlay.serve.questions import read_question
+from underlay.serve.questions import Question, read_question
+from underlay.serve.refusals import Refusal
 from underlay.serve.request_json import parse
 from underlay.serve.served import Answer, Said
 from underlay.serve.service import Service
@@ -25,45 +26,51 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def predict_endpoint(service: Service) -> Endpoint:
-    """What answers `/predict` for a service."""
+    """What answers `/predict`, `/predict/NAME` and `/predict/NAME/versions/VERSION`."""
 
     async def predict(request: Request) -> Response:
-        deadline = deadline_of(request)
-        service.batcher.refuse_if_full()
+        deadline, asked = deadline_of(request), service.find(request)
         sent = await read_body(request)
+        if len(sent) > service.body_bytes_of(asked.model):
+            raise Refusal("body_too_large")
         body = parse(sent)
-        question = read_question(body, service.served.columns, files=service.files, limits=service.limits)
-        record = await service.records.begin(request, sent, question.rows, service.served)
-        if record.stored is not None:
-            return json_response(record.stored if question.id is None else record.stored | {"id": question.id})
-        answers = await service.ask(
-            question.rows,
-            receive=request.receive,
-            deadline=deadline,
-            place=lambda number: f"/rows/{number}" if "rows" in body else "/row",
-        )
-        told: dict[str, Any] = {
-            "model": service.served.name,
-            "version": service.served.version,
-            "predictions": [said_of_row(answer, service, scores=question.scores) for answer in answers],
-        }
-        told = await record.finish(answers, [said_of_row(answer, service, scores=False) for answer in answers], told)
-        return json_response(told if question.id is None else told | {"id": question.id})
+        form = asked.model.form
+        question = read_question(body, form.names, files=form.files, limits=service.limits)
+        with service.answering(asked, question.rows) as version:
+            record = await service.records.begin(request, sent, question.rows, version.served)
+            if record.stored is not None:
+                return json_response(_told(record.stored, question))
+            answers = await service.ask(
+                asked, version, question.rows, receive=request.receive, deadline=deadline,
+                place=lambda number: f"/rows/{number}" if "rows" in body else "/row",
+            )  # fmt: skip
+            targets = version.served.targets
+            told: dict[str, Any] = {
+                "model": asked.model.name,
+                "version": version.label,
+                "predictions": [said_of_row(answer, targets, scores=question.scores) for answer in answers],
+            }
+            kept = [said_of_row(answer, targets, scores=False) for answer in answers]
+            told = await record.finish(answers, kept, told)
+        service.shadow(asked, question.rows, answers)
+        return json_response(_told(told, question))
 
     return predict
 
 
-def said_of_row(answer: Answer, service: Service, *, scores: bool) -> dict[str, Any]:
+def _told(told: dict[str, Any], question: Question) -> dict[str, Any]:
+    return told if question.id is None else told | {"id": question.id}
+
+
+def said_of_row(answer: Answer, targets: Sequence[Target], *, scores: bool) -> dict[str, Any]:
     """What one row was answered, by target, as JSON data.
 
     Args:
         answer: Of the row.
-        service: Whose targets they are.
+        targets: Of the bundle.
         scores: Add the probability of every label.
     """
-    return {
-        target.name: said_of_target(answer[target.name], target, scores=scores) for target in service.served.targets
-    }
+    return {target.name: said_of_target(answer[target.name], target, scores=scores) for target in targets}
 
 
 def said_of_target(said: Said, target: Target, *, scores: bool) -> Mapping[str, Any]:

@@ -45,15 +45,22 @@ class Served:
     Args:
         name: In addresses.
         bundle: Opened, so its golden rows have been answered as they were when it was sealed.
+        label: What tells it apart from others of the name; None: the start of its seal.
     """
 
     name: str
     bundle: Bundle
+    label: str | None = None
 
     @property
     def version(self) -> str:
-        """What tells two bundles of one name apart: the start of the seal."""
-        return self.bundle.manifest.seal[:12] if self.bundle.manifest is not None else "unsealed"
+        """What tells two bundles of one name apart."""
+        return self.seal[:12] if self.label is None else self.label
+
+    @property
+    def seal(self) -> str:
+        """What tells two bundles apart for good."""
+        return self.bundle.manifest.seal if self.bundle.manifest is not None else "unsealed"
 
     @property
     def columns(self) -> list[str]:

@@ -1,171 +1,262 @@
-"""One served model with its queue: a request's raw rows in, an answer a row out, or a refusal of the whole."""
+"""What the endpoints share: the models that are served, and a request's way to the version that answers it."""
 
-import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+from starlette.requests import Request
 
-from underlay.core import Encoded
-from underlay.serve.batching import Batcher, Pace, Row
+from underlay.serve.aliases import Aliases
 from underlay.serve.limits import Limits
 from underlay.serve.metrics import Metrics
+from underlay.serve.model import Model
 from underlay.serve.records import NoRecords, Records
-from underlay.serve.refusals import ClientGone, Refusal
+from underlay.serve.refusals import Refusal
 from underlay.serve.served import Answer, Served
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+from underlay.serve.shadow import Shadows
+from underlay.serve.version import Receive, Version
+from underlay.serve.version_metrics import VersionMetrics
 
 READERS = 2
-"""Threads that read requests while the model answers others; tokenising and decoding leave Python's lock."""
+"""Threads that read requests while models answer others; tokenising and decoding leave Python's lock."""
 
-MEASURED_SECONDS = 0.2
-"""How long the model is asked before it serves, to know its pace."""
+
+@dataclass(frozen=True)
+class Asked:
+    """Who is asked by a request.
+
+    Args:
+        model: By its name, or the default.
+        pinned: Label of the version, if the address has one.
+        name: Of the request for itself, its `Idempotency-Key`.
+    """
+
+    model: Model
+    pinned: str | None
+    name: str | None
 
 
 class Service:
-    """What the endpoints share.
+    """The models of a server.
 
     Args:
-        served: The model.
+        served: The first, which is the default: whoever names no model asks it.
         limits: Of the server.
     """
 
     def __init__(self, served: Served, *, limits: Limits) -> None:
-        self.served = served
         self.limits = limits
         self.draining = False
+        self.stopped = False
+        self.edition = 0
         self.records: Records = NoRecords()
-        self.metrics = Metrics(served.targets, lambda: self.batcher.waiting)
+        self.models: dict[str, Model] = {}
+        self.default = served.name
+        self.metrics = Metrics(lambda: sum(version.batcher.waiting for version in self.versions()))
+        self.version_metrics = VersionMetrics(self.metrics.registry)
         self.metrics.ready.set_function(lambda: float(self.ready))
-        self.batcher = Batcher(served.answer, limits=limits, pace=measure(served), observe=self._observe)
+        self.shadows = Shadows(limits, self.version_metrics)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        self.install(self.prepare(served))
+
+    def versions(self) -> Iterator[Version]:
+        """Of all models."""
+        for model in list(self.models.values()):
+            yield from list(model.versions.values())
 
     @property
-    def ready(self) -> bool:
-        """Whether new requests are welcome."""
-        return not self.draining and self.batcher.alive and self.records.working
+    def model(self) -> Model:
+        """The default."""
+        return self.models[self.default]
+
+    @property
+    def served(self) -> Served:
+        """What answers for the default."""
+        return self.model.served
 
     @property
     def files(self) -> frozenset[str]:
-        """Columns that take files."""
-        return frozenset(self.served.bundle.file_columns)
+        """Columns of the default that take files."""
+        return self.model.form.files
+
+    @property
+    def ready(self) -> bool:
+        """Whether new requests are welcome; a model that was stopped on purpose does not count against the others."""
+        models = (model for model in self.models.values() if not model.stopped)
+        return not (self.draining or self.stopped) and self.records.working and all(model.ready for model in models)
 
     @property
     def body_bytes(self) -> int:
-        """The largest body."""
-        return max(self.limits.file_body_bytes, self.limits.body_bytes) if self.files else self.limits.body_bytes
+        """The largest body that any model takes."""
+        return max(self.body_bytes_of(model) for model in self.models.values())
+
+    def body_bytes_of(self, model: Model) -> int:
+        """The largest body that one model takes."""
+        files = model.form.files
+        return max(self.limits.file_body_bytes, self.limits.body_bytes) if files else self.limits.body_bytes
+
+    def prepare(self, served: Served) -> Version:
+        """A version that could be installed: the model is asked for a while to know its pace. In any thread.
+
+        Args:
+            served: Opened.
+        """
+        return Version(served, limits=self.limits, observe=self._observe)
+
+    def install(self, version: Version) -> None:
+        """Have a version, which answers if it is asked for; the first of a name is its `prod`.
+
+        Args:
+            version: That `prepare` gave.
+        """
+        served = version.served
+        if served.name in self.models:
+            self.models[served.name].versions[version.label] = version
+        else:
+            self.models[served.name] = Model(served.name, {version.label: version}, Aliases(version.label))
+        self.metrics.know(served.name, served.targets)
+        self.version_metrics.hung.labels(served.name, version.label).set_function(lambda: float(version.hung))
+        self.version_metrics.changed.labels(served.name, version.label).set_function(lambda: float(version.changed))
+        self.show_weights(served.name)
+        self.edition += 1
+
+    def uninstall(self, version: Version) -> None:
+        """Forget a version; whoever counts on it has it still."""
+        model = self.models[version.served.name]
+        del model.versions[version.label]
+        if not model.versions:
+            del self.models[model.name]
+        self.version_metrics.forget(model.name, version.label)
+        self.edition += 1
+
+    def show_weights(self, name: str) -> None:
+        """Bring the figures up to date after aliases of a model moved."""
+        model = self.models[name]
+        for label in model.versions:
+            weight = model.aliases.weight if label == model.aliases.canary else 0.0
+            weight += 1.0 - model.aliases.weight if label == model.aliases.prod else 0.0
+            self.version_metrics.weight.labels(name, label).set(weight)
+
+    def start(self) -> None:
+        """Begin to answer; needs a running loop."""
+        for version in self.versions():
+            version.batcher.start()
+
+    def find(self, request: Request) -> Asked:
+        """Who is asked, before anything of the body is read.
+
+        Raises:
+            Refusal: `not_found`, `stopped`, `model_hangs`, `overloaded`.
+        """
+        asked = self.named(request)
+        self.refuse_stopped(asked.model)
+        version = asked.model.prod if asked.pinned is None else asked.model.version(asked.pinned)
+        version.refuse_early()
+        return asked
+
+    def named(self, request: Request) -> Asked:
+        """Which model an address names.
+
+        Raises:
+            Refusal: `not_found`.
+        """
+        name, pinned = request.path_params.get("name", self.default), request.path_params.get("version")
+        if name not in self.models:
+            raise Refusal("not_found")
+        if pinned is not None:
+            self.models[name].version(pinned)
+        return Asked(self.models[name], pinned, request.headers.get("idempotency-key"))
+
+    def refuse_stopped(self, model: Model) -> None:
+        """Refuse what an operator has stopped.
+
+        Raises:
+            Refusal: `stopped`.
+        """
+        if self.stopped or model.stopped:
+            raise Refusal("stopped", retry_after=10.0)
+
+    @contextlib.contextmanager
+    def answering(self, asked: Asked, rows: Mapping[str, Sequence[Any]]) -> Iterator[Version]:
+        """The version that answers a request, which stays in memory until the request is done; counts how it went.
+
+        Args:
+            asked: By the request.
+            rows: Raw values by column.
+
+        Raises:
+            Refusal: `not_found`.
+        """
+        version = asked.model.chosen(asked.pinned, rows, asked.name)
+        of, started = (asked.model.name, version.label), time.monotonic()
+        with version.held():
+            try:
+                yield version
+            except Refusal as refusal:
+                if refusal.status >= 500 and refusal.code not in ("stopped", "draining"):
+                    self.version_metrics.failures.labels(*of).inc()
+                raise
+            self.version_metrics.answers.labels(*of).inc()
+            self.version_metrics.seconds.labels(*of).observe(time.monotonic() - started)
 
     async def ask(
-        self, rows: Mapping[str, Sequence[Any]], *, receive: Receive, deadline: float, place: Callable[[int], str]
+        self,
+        asked: Asked,
+        version: Version,
+        rows: Mapping[str, Sequence[Any]],
+        *,
+        receive: Receive,
+        deadline: float,
+        place: Callable[[int], str],
     ) -> list[Answer]:
         """An answer a row, in their order.
 
         Args:
+            asked: By the request.
+            version: That `answering` gave.
             rows: Raw values by column.
             receive: Of the request, which says when its sender leaves.
             deadline: Of the monotonic clock.
             place: Gives the JSON pointer to a row.
 
         Raises:
-            Refusal: `overloaded`, `deadline_exceeded`, `draining`, or why a row cannot be answered.
+            Refusal: As `Version.ask`, or `stopped` meanwhile.
             ClientGone: The sender left; rows that were not begun are dropped.
         """
-        count = len(rows[self.served.columns[0]])
-        self.batcher.admit(count, deadline=deadline)
-        try:
-            read = await asyncio.get_running_loop().run_in_executor(self._readers, self.served.read, rows)
-            _refuse_first(read, place)
-            waiting = self._rows(rows, cast("list[Mapping[str, Encoded]]", read), deadline)
-            self.batcher.submit(waiting)
-        finally:
-            self.batcher.withdraw(count)
-        outcomes = await self._outcomes([row.answer for row in waiting], receive, deadline)
-        _refuse_first(outcomes, place)
-        answers = cast("list[Answer]", outcomes)
+        answers = await version.ask(rows, receive=receive, deadline=deadline, place=place, readers=self._readers)
+        self.refuse_stopped(asked.model)
         for answer in answers:
-            self.metrics.answered(answer)
+            self.metrics.answered(asked.model.name, answer)
         return answers
+
+    def shadow(self, asked: Asked, rows: Mapping[str, Sequence[Any]], answers: Sequence[Answer]) -> None:
+        """Ask the shadow of a model too, if there is one and the request named no version."""
+        label = asked.model.aliases.shadow
+        if label is not None and asked.pinned is None and label in asked.model.versions:
+            self.shadows.ask(asked.model.versions[label], rows, answers)
+
+    def stop_model(self, model: Model) -> None:
+        """Refuse from now on what asks a model, and what waits for it."""
+        model.stopped = True
+        for version in model.versions.values():
+            version.batcher.refuse_all("stopped")
+
+    def stop_all(self) -> None:
+        """Refuse from now on whatever asks a model, and what waits."""
+        self.stopped = True
+        for version in self.versions():
+            version.batcher.refuse_all("stopped")
 
     async def stop(self) -> None:
         """Refuse what waits and end the threads."""
-        await self.batcher.stop()
+        self.shadows.stop()
+        for version in self.versions():
+            await version.batcher.stop()
         self._readers.shutdown(wait=False, cancel_futures=True)
-
-    def _rows(
-        self, rows: Mapping[str, Sequence[Any]], read: Sequence[Mapping[str, Encoded]], deadline: float
-    ) -> list[Row]:
-        loop = asyncio.get_running_loop()
-        positions = self.served.bundle.positions
-        return [
-            Row(
-                {name: values[at] for name, values in rows.items()}, one, positions(one), deadline, loop.create_future()
-            )
-            for at, one in enumerate(read)
-        ]
-
-    async def _outcomes(
-        self, answers: Sequence["asyncio.Future[Any]"], receive: Receive, deadline: float
-    ) -> list[Answer | Refusal]:
-        """What each row was told, unless time is up or the sender has left."""
-        everything = asyncio.gather(*answers)
-        everything.add_done_callback(_seen)
-        gone = asyncio.ensure_future(_left(receive))
-        try:
-            waited: set[asyncio.Future[Any]] = {everything, gone}
-            left = max(0.0, deadline - time.monotonic())
-            await asyncio.wait(waited, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if everything.done():
-                return everything.result()
-            if gone.done():
-                raise ClientGone
-            raise Refusal("deadline_exceeded")
-        finally:
-            gone.cancel()
-            everything.cancel()  # cancels each row that has no answer yet, and the queue drops it
 
     def _observe(self, rows: int, seconds: float) -> None:
         self.metrics.batch_rows.observe(rows)
         self.metrics.batch_seconds.observe(seconds)
-
-
-def measure(served: Served) -> Pace:
-    """The pace of a model on rows that it made itself, one after another.
-
-    Args:
-        served: A model that has proved itself.
-    """
-    rng = np.random.default_rng(0)
-    rows = {name: [modality.probe(rng) for _ in range(8)] for name, modality in served.bundle.modalities.items()}
-    pairs = [
-        ({name: column[at] for name, column in rows.items()}, row)
-        for at, row in enumerate(served.read(rows))
-        if not isinstance(row, Refusal)
-    ]
-    positions = sum(served.bundle.positions(row) for _, row in pairs)
-    started, asked = time.monotonic(), 0
-    while asked == 0 or time.monotonic() - started < MEASURED_SECONDS:
-        served.answer(pairs)
-        asked += 1
-    return Pace(asked * positions / max(time.monotonic() - started, 1e-6), positions / len(pairs))
-
-
-def _refuse_first(found: Sequence[Any], place: Callable[[int], str]) -> None:
-    """The first row that cannot be answered refuses the request: a half-answered one is easily taken for whole."""
-    for number, one in enumerate(found):
-        if isinstance(one, Refusal):
-            raise one if one.status == 503 else one.within(place(number))
-
-
-def _seen(everything: "asyncio.Future[Any]") -> None:
-    """Take the error of rows that nobody waits for any more; asyncio would log it as one that nobody handled."""
-    if not everything.cancelled():
-        everything.exception()
-
-
-async def _left(receive: Receive) -> None:
-    """Return when the sender has closed the connection."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
