@@ -20,6 +20,7 @@ class Limits:
         idle_seconds: Between two requests of a connection.
         write_seconds: That a peer may leave an answer unread.
         connections: Open at once.
+        peer_connections: Of one peer, open at once.
         body_bytes: Of a request whose values are written as they are.
         file_body_bytes: Of a request whose values are files in base64.
         items: Rows of one request.
@@ -34,7 +35,12 @@ class Limits:
         drain_seconds: That accepted requests have after SIGTERM.
         leave_seconds: After SIGTERM, in which new requests are still taken, so that whoever balances the load sees that
             this server is not ready before it refuses.
+        hang_seconds: That one batch may take before its model counts as hung.
+        loaded_versions: Of all models, in memory at once.
+        shadow_requests: That wait for a shadow at once; what comes beyond is not asked of it.
         failed_keys: Wrong keys of one peer in a minute.
+        key_rate: Requests a second of a key that has no rate of its own.
+        key_daily: Its requests a day, which begins at midnight UTC.
 
     >>> Limits().with_settings(["request_seconds=2"]).request_seconds
     2.0
@@ -48,6 +54,7 @@ class Limits:
     idle_seconds: float = 15.0
     write_seconds: float = 30.0
     connections: int = 1_024
+    peer_connections: int = 64
     body_bytes: int = 1 << 20
     file_body_bytes: int = 16 << 20
     items: int = 64
@@ -60,7 +67,12 @@ class Limits:
     batch_wait_seconds: float = 0.001
     drain_seconds: float = 30.0
     leave_seconds: float = 2.0
+    hang_seconds: float = 15.0
+    loaded_versions: int = 8
+    shadow_requests: int = 64
     failed_keys: int = 20
+    key_rate: float = 50.0
+    key_daily: int = 100_000
 
     def __post_init__(self) -> None:
         wrong = [

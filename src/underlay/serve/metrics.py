@@ -31,13 +31,12 @@ class Metrics:
     """Rates, errors, durations, what waits, what is answered and how surely.
 
     Args:
-        targets: Of the bundle.
         waiting: Gives the rows that wait now.
     """
 
-    def __init__(self, targets: Sequence[Target], waiting: Callable[[], int]) -> None:
+    def __init__(self, waiting: Callable[[], int]) -> None:
         self.registry = kept = CollectorRegistry()
-        self._names = {target.name: frozenset(target.labels[:LABELS]) for target in targets}
+        self._names: dict[tuple[str, str], frozenset[str]] = {}
         self._reasons: set[str] = set()
         self.offered = Counter("underlay_offered", "Requests that came, refused ones among them", registry=kept)
         self.requests = Counter("underlay_requests", "Requests that were answered", ["route", "status"], registry=kept)
@@ -49,12 +48,12 @@ class Metrics:
         self.batch_rows = Histogram("underlay_batch_rows", "Rows answered at once", buckets=_ROWS, registry=kept)
         self.batch_seconds = Histogram("underlay_batch_seconds", "Answering them", buckets=_SECONDS, registry=kept)
         self.predictions = Counter(
-            "underlay_predictions", "Labels that were answered", ["target", "label"], registry=kept
+            "underlay_predictions", "Labels that were answered", ["model", "target", "label"], registry=kept
         )
         self.confidence = Histogram(
             "underlay_confidence",
             "Calibrated probability of the answer",
-            ["target"],
+            ["model", "target"],
             buckets=_CONFIDENCE,
             registry=kept,
         )
@@ -69,16 +68,23 @@ class Metrics:
         self._reasons.add(reason)
         self.errors.labels(reason).inc()
 
-    def answered(self, answer: Answer) -> None:
+    def know(self, model: str, targets: Sequence[Target]) -> None:
+        """Count the labels of these targets by themselves, as far as there is room; those known before stay so."""
+        for target in targets:
+            known = self._names.get((model, target.name), frozenset())
+            more = [label for label in target.labels if label not in known]
+            self._names[model, target.name] = known.union(more[: max(0, LABELS - len(known))])
+
+    def answered(self, model: str, answer: Answer) -> None:
         """Count what one row was answered."""
         for target, said in answer.items():
-            known = self._names[target]
+            known = self._names[model, target]
             labels = said.prediction if isinstance(said.prediction, tuple) else (said.prediction,)
             for label in labels:
                 if isinstance(label, str):
-                    self.predictions.labels(target, label if label in known else OTHER).inc()
+                    self.predictions.labels(model, target, label if label in known else OTHER).inc()
             if not math.isnan(said.confidence):
-                self.confidence.labels(target).observe(said.confidence)
+                self.confidence.labels(model, target).observe(said.confidence)
 
     def text(self) -> bytes:
         """All figures in Prometheus's text format."""
