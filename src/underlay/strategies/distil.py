@@ -18,7 +18,6 @@ from underlay.strategies.checks import check_data
 from underlay.strategies.fine_tune import (
     Clock,
     FineTuned,
-    best_of_seeds,
     bytes_needed,
     drawn,
     finished,
@@ -31,6 +30,7 @@ from underlay.strategies.mixing import mixing_of
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Lineage, Measured, release
 from underlay.strategies.run_folder import RunFolder
+from underlay.strategies.seeds import run_seeds
 from underlay.strategies.students import Student
 from underlay.strategies.teacher_terms import require_same_labels, with_teacher_terms
 from underlay.strategies.teaching import seal_of, teach
@@ -119,7 +119,7 @@ def distil(
             recipe.objective, schema_targets=data.schema.targets, class_weights=prepare.class_weights(data)
         )
         with clock("train"):
-            learned = best_of_seeds(
+            learned = run_seeds(
                 recipe,
                 lambda seeded, folder: learn(
                     chosen.build(assembly, config, seed=seeded.seed, taught_width=lesson.width),
@@ -133,6 +133,8 @@ def distil(
                     callbacks=callbacks,
                     mixing=mixing,
                 ),
+                validation=rows[1],
+                schema=data.schema,
                 folder=run.state,
                 say=say,
             )

@@ -20,7 +20,7 @@ from underlay.strategies import prepare
 from underlay.strategies.assembly import Assembly, assemble
 from underlay.strategies.checks import check_data
 from underlay.strategies.hiding import hiding_of
-from underlay.strategies.learn import Learned, learn
+from underlay.strategies.learn import learn
 from underlay.strategies.listening import Say
 from underlay.strategies.mixing import mixing_of
 from underlay.strategies.precision import precision_of
@@ -29,6 +29,7 @@ from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Measured, read_report, release
 from underlay.strategies.resolve import device_of, resolve_recipe
 from underlay.strategies.run_folder import RunFolder
+from underlay.strategies.seeds import run_seeds
 from underlay.strategies.suited import suited
 from underlay.train import AugmentedRows, BatchMap, Callback, EncodedRows, Ranks, RepeatedRows, run_lock
 
@@ -121,7 +122,7 @@ def fine_tune(
             recipe.objective, schema_targets=data.schema.targets, class_weights=prepare.class_weights(data)
         )
         with clock("train"):
-            learned = best_of_seeds(
+            learned = run_seeds(
                 recipe,
                 lambda seeded, folder: learn(
                     assembly.build(config, seed=seeded.seed),
@@ -137,6 +138,8 @@ def fine_tune(
                     batch_maps=batch_maps,
                     mixing=mixing,
                 ),
+                validation=rows[1],
+                schema=data.schema,
                 folder=run.state,
                 say=say,
             )
@@ -191,27 +194,6 @@ class Clock:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
-
-
-def best_of_seeds(recipe: Recipe, run: Any, *, folder: Path, say: Say) -> Learned:
-    """Run once for each seed and keep the run with the best validation.
-
-    Args:
-        recipe: `train.seeds` says how many.
-        run: `(recipe with its seed, folder) -> Learned`.
-        folder: Of the whole run's state.
-        say: Told how the seeds compare.
-    """
-    if recipe.train.seeds == 1:
-        only: Learned = run(recipe, folder)
-        return only
-    seeds = range(recipe.seed, recipe.seed + recipe.train.seeds)
-    learned: list[Learned] = [run(recipe.change({"seed": seed}), folder / f"seed-{seed}") for seed in seeds]
-    scores = [one.state.progress.best for one in learned]
-    best = max(range(len(scores)), key=lambda index: scores[index])
-    shown = ", ".join(f"{recipe.seed + index}: {score[0]:.4f}" for index, score in enumerate(scores))
-    say.note(f"validation by seed: {shown}; seed {recipe.seed + best} is kept")
-    return learned[best]
 
 
 def resolve_run(

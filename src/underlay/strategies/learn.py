@@ -59,12 +59,14 @@ class Learned:
         validation_logits: By target, of the validation rows in their order, in scaled units; of a dense target an array
             a row, `[P, K]`, at the positions that have a label.
         validation_labels: By dense target: those labels, an array a row, `[P]`.
+        averaged: The seeds whose weights were averaged; empty where one run is kept as it is.
     """
 
     model: SignalModel | FusedModel
     state: RunState
     validation_logits: dict[str, np.ndarray]
     validation_labels: dict[str, np.ndarray] = field(default_factory=dict)
+    averaged: tuple[int, ...] = ()
 
 
 def learn(
@@ -130,9 +132,9 @@ def learn(
 
     def validate() -> tuple[list[float], dict[str, float]]:
         if held_out is not None:  # of heads that had not seen these rows
-            return validation_score(schema, held_out, _targets(validation))
+            return validation_score(schema, held_out, targets_of(validation))
         found = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens, device=accelerator.device)
-        score, record = validation_score(schema, found.logits, _targets(validation), asked=found.asked)
+        score, record = validation_score(schema, found.logits, targets_of(validation), asked=found.asked)
         answered[:] = [(score, found)]
         return score, record
 
@@ -209,7 +211,7 @@ def probe(
             progress=lambda done, total: say.progress("probe", done=done / total),
             hidden=any(target.dense for target in schema.targets),
         )
-    known = _targets(chosen)
+    known = targets_of(chosen)
     for target in schema.targets:
         term = build_objective(None, schema_targets=[target])
         seen = found.asked.get(target.name)
@@ -278,7 +280,8 @@ def _plan(recipe: Recipe) -> Plan:
     )
 
 
-def _targets(rows: Rows) -> dict[str, np.ndarray]:
+def targets_of(rows: Rows) -> dict[str, np.ndarray]:
+    """The targets of the rows, as the loss sees them."""
     chosen = rows.rows if isinstance(rows, CachedRows) else rows
     assert isinstance(chosen, EncodedRows)
     return {name: values[chosen.rows] for name, values in chosen.targets.items()}

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from underlay.core import RecipeError, UsageError, nearest
 
@@ -107,6 +108,16 @@ class TrainRecipe(Section):
     threads: Auto | Annotated[int, Field(ge=1)] = Field("auto", description="auto: one a core")
     time_limit: Annotated[float, Field(gt=0.0)] | None = Field(None, description="seconds of training")
     seeds: Annotated[int, Field(ge=1)] = Field(1, description="runs with seeds seed, seed+1, …; the best one is kept")
+    average: bool = Field(
+        False, description="of several seeds: average the weights of those that help on validation rows"
+    )
+
+    @field_validator("average")
+    @classmethod
+    def _several_are_averaged(cls, average: bool, known: ValidationInfo) -> bool:
+        if average and known.data.get("seeds") == 1:
+            raise PydanticCustomError("several", "an average takes train.seeds of 2 or more")
+        return average
 
 
 class TrackRecipe(Section):

@@ -200,6 +200,7 @@ def contents_of(measured: Measured, calibration: Mapping[str, Mapping[str, Any]]
             "best_step": measured.learned.state.progress.best_step,
             "steps": measured.learned.state.progress.step,
             "stopped": measured.learned.state.progress.stopped,
+            **({"averaged": list(measured.learned.averaged)} if measured.learned.averaged else {}),
             **(lineage.facts if lineage is not None else {}),
         },
         reference=reference_sketch(data.schema, measured.modalities, values, answers=_said(measured, calibration)),
