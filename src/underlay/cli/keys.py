@@ -23,16 +23,24 @@ def create(
         ),
     ] = None,
     days: Annotated[float | None, typer.Option(help="Days until it expires; without it, it never does.")] = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="N/s|N/min|N/h", help="How often it may ask; without it as the server says.")
+    ] = None,
+    daily: Annotated[
+        int | None, typer.Option(min=1, help="Requests a day, which begins at midnight UTC; without it as above.")
+    ] = None,
     keys: KeyFile = None,
     json: Json = False,
 ) -> None:
     """Make a key and show it this once; only its digest is kept."""
     from underlay.cli.streams import put_json
+    from underlay.serve.allowances import parse_rate
     from underlay.serve.keys import create as make
     from underlay.serve.keys import default_path
 
     path = keys or default_path()
-    text, key = make(path, name=name, scopes=scope or ["predict"], days=days)
+    pace = None if rate is None else parse_rate(rate)
+    text, key = make(path, name=name, scopes=scope or ["predict"], days=days, rate=pace, daily=daily)
     if json:
         put_json({"key": text, "id": key.id, "scopes": list(key.scopes), "expires": key.expires})
         return
@@ -52,17 +60,18 @@ def list_keys(keys: KeyFile = None, json: Json = False) -> None:
     found = read_keys(keys or default_path())
     now = time.time()
     if json:
-        kept = ("id", "name", "scopes", "created", "expires", "revoked")
+        kept = ("id", "name", "scopes", "created", "expires", "revoked", "rate", "daily")
         put_json(
             {"keys": [{field: getattr(key, field) for field in kept} | {"valid": key.valid(now)} for key in found]}
         )
         return
     rows = [
-        [key.id, key.name, ", ".join(key.scopes), _day(key.created), _day(key.expires),
+        [key.id, _line(key.name), ", ".join(key.scopes), _day(key.created), _day(key.expires), _pace(key.rate),
+         "" if key.daily is None else f"{key.daily:,}",
          "valid" if key.valid(now) else "revoked" if key.revoked else "expired"]
         for key in found
     ]  # fmt: skip
-    results().print(table("", ["id", "name", "scopes", "created", "expires", "state"], rows))
+    results().print(table("", ["id", "name", "scopes", "created", "expires", "rate", "daily", "state"], rows))
 
 
 @app.command()
@@ -80,3 +89,15 @@ def revoke(
 
 def _day(seconds: float | None) -> str:
     return "never" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
+def _pace(rate: float | None) -> str:
+    """Of the units in which a rate is given, the one with a number of at least 1."""
+    if rate is None:
+        return ""
+    return f"{rate:g}/s" if rate >= 1 else f"{rate * 60:g}/min" if rate * 60 >= 1 else f"{rate * 3600:g}/h"
+
+
+def _line(name: str) -> str:
+    """A name as one line, whatever an older version let in."""
+    return "".join(letter if letter.isprintable() else "�" for letter in name)

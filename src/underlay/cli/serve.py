@@ -44,6 +44,14 @@ def serve(
         bool, typer.Option("--keep-inputs/--no-keep-inputs", help="Keep inputs, redacted, or only their digests.")
     ] = True,
     retain: Annotated[float, typer.Option("--retain-days", help="Days that an answer without a label is kept.")] = 30.0,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM chain: answer in TLS alone; a renewed one is taken up.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key.")] = None,
+    usage: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Counts what keys asked today; without it beside the file of keys."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Answer over HTTP: /predict, the Open Inference Protocol, and figures for Prometheus; logs go to stderr."""
@@ -86,5 +94,8 @@ def serve(
         audit,
         inputs,
         retain,
+        tls_cert,
+        tls_key,
+        usage,
     )
     run(settings, started=show)

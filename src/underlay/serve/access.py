@@ -1,5 +1,6 @@
 """Who may: nobody without a key, but for a newcomer's first minutes on his own machine."""
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -7,7 +8,9 @@ from hmac import compare_digest
 from pathlib import Path
 
 from underlay.core import UnderlayError
+from underlay.serve.allowances import Allowances
 from underlay.serve.keys import Key, digest_of, read_keys
+from underlay.serve.peers import peer_of
 from underlay.serve.refusals import Refusal
 
 LONGEST = 512
@@ -31,6 +34,8 @@ class Access:
         path: File of keys.
         open_seconds: From now, in which a request without a key is admitted; 0: none is.
         failures: Wrong keys that one peer may send in a minute.
+        allowances: What each key has left; None: nothing is counted.
+        noted: Told the code of each refusal, the key if it is one, and the address: for whoever keeps a record.
         clock: Seconds that never jump, for time-outs.
         today: Seconds since 1970, for expiry.
     """
@@ -41,6 +46,8 @@ class Access:
         *,
         open_seconds: float = 0.0,
         failures: int = 20,
+        allowances: Allowances | None = None,
+        noted: Callable[[str, Key | None, str], None] = lambda code, key, peer: None,
         clock: Callable[[], float] = time.monotonic,
         today: Callable[[], float] = time.time,
     ) -> None:
@@ -49,6 +56,8 @@ class Access:
         self._today = today
         self._open_until = clock() + open_seconds
         self._most_failures = failures
+        self._allowances = allowances
+        self.noted = noted
         self._failed: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._seen: tuple[int, int, int] | None = None
         self._looked = -RELOAD
@@ -63,8 +72,34 @@ class Access:
             scope: What the request needs.
 
         Raises:
-            Refusal: `several_keys`, `no_key`, `too_many_failures`, `scope`.
+            Refusal: `several_keys`, `no_key`, `too_many_failures`, `scope`, `rate_limited`, `quota_exceeded`,
+                `quota_unknown`.
         """
+        key: Key | None = None
+        try:
+            key = self._admit(headers, peer_of(peer))
+            if key is not None and scope not in key.scopes:
+                raise Refusal("scope")
+            if key is not None and self._allowances is not None:
+                self._allowances.take(key)
+        except Refusal as refusal:
+            self.noted(refusal.code, key, peer)
+            raise
+        return key
+
+    def give_back(self, key: Key) -> None:
+        """Uncount a request that was not answered through our fault, or had been answered before."""
+        if self._allowances is not None:
+            self._allowances.give_back(key)
+
+    def expires(self) -> float:
+        """When the first of the keys that are valid now ceases to be, in seconds since 1970; infinity: none does."""
+        self._reload()
+        now = self._today()
+        return min((key.expires for key in self._keys.values() if key.expires and key.valid(now)), default=math.inf)
+
+    def _admit(self, headers: Iterable[tuple[bytes, bytes]], peer: str) -> Key | None:
+        """The key of a request that is valid; None in the open minutes."""
         given = [value for name, value in headers if name == b"authorization"]
         if len(given) > 1:
             raise Refusal("several_keys")
@@ -77,8 +112,6 @@ class Access:
         if key is None or not key.valid(self._today()):
             self._note_failure(peer)
             raise Refusal("no_key")
-        if scope not in key.scopes:
-            raise Refusal("scope")
         return key
 
     def _key(self, header: bytes) -> Key | None:

@@ -15,7 +15,9 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from underlay.serve.limits import Limits
+from underlay.serve.peers import Crowd, address_of
 from underlay.serve.refusals import Refusal
+from underlay.serve.tls import Certificate, Secured
 
 LOG = logging.getLogger("underlay.serve")
 
@@ -34,7 +36,10 @@ class Edge(HttpToolsProtocol):
     limits: ClassVar[Limits]
     body_bytes: ClassVar[int]
     refused: ClassVar[Callable[[str], None]]
+    crowd: ClassVar[Crowd | None]
+    """None: whoever is within TLS has been counted."""
 
+    _peer = ""
     _head = 0
     _body = 0
     _wire = 0
@@ -46,9 +51,11 @@ class Edge(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # Whatever the peer has not taken is seen at once, so that the time for it runs, after a close too.
-        transport.set_write_buffer_limits(high=0)
-        if len(self.connections) > self.limits.connections:
+        # Whatever the peer has not taken is seen at once, so that the time for it runs, after a close too. Asyncio
+        # takes a buffer within TLS for full at its bound, a plain one beyond it.
+        transport.set_write_buffer_limits(high=1 if self.crowd is None else 0)
+        self._peer = address_of(transport)
+        if self.crowd is not None and not self.crowd.enter(self._peer):
             self._refuse("too_many_connections")
         else:
             self._time(self.limits.header_seconds, None)
@@ -56,6 +63,8 @@ class Edge(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._time(None, None)
         self._stop_write_timer()
+        if self.crowd is not None:
+            self.crowd.leave(self._peer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -188,16 +197,32 @@ class Edge(HttpToolsProtocol):
             self._write_timer = None
 
 
-def edge(limits: Limits, *, body_bytes: int, refused: Callable[[str], None]) -> type[Edge]:
-    """The protocol of one listener.
+def edge(
+    limits: Limits,
+    *,
+    body_bytes: int,
+    refused: Callable[[str], None],
+    crowd: Crowd,
+    certificate: Certificate | None = None,
+) -> type[Edge]:
+    """What makes the protocol of one listener's connections.
 
     Args:
         limits: Of the server.
         body_bytes: The largest body.
         refused: Told the code of each request that does not reach the application.
+        crowd: Its connections.
+        certificate: Of a listener that speaks TLS and nothing else.
     """
     kept: dict[str, Any] = {"limits": limits, "body_bytes": body_bytes, "refused": staticmethod(refused)}
-    return cast("type[Edge]", type("BoundEdge", (Edge,), kept))
+    bound = cast("type[Edge]", type("BoundEdge", (Edge,), kept | {"crowd": crowd if certificate is None else None}))
+    if certificate is None:
+        return bound
+
+    def secured(**given: Any) -> Secured:
+        return Secured(bound(**given), certificate=certificate, limits=limits, crowd=crowd, refused=refused)
+
+    return cast("type[Edge]", secured)  # uvicorn calls it, whatever it is
 
 
 def _answer(refusal: Refusal) -> bytes:

@@ -88,6 +88,9 @@ class Entrance:
         except ClientGone:
             self._service.metrics.gone.inc()
             return
+        key = scope.get("underlay.key")
+        if key is not None and (status >= 500 or scope.get("underlay.repeated")):
+            self._access.give_back(key)
         route = getattr(scope.get("endpoint"), "__name__", "other")
         self._service.metrics.requests.labels(route, status).inc()
         self._service.metrics.seconds.labels(route).observe(time.monotonic() - started)

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import math
 import os
 import secrets
 import time
@@ -25,6 +26,9 @@ BYTES = 32
 """256 bits: none is ever guessed, so the digest needs no salt and no slow hash."""
 
 DAY = 86_400.0
+MOST_DAYS = 36_500
+NAME = 100
+"""Characters of a key's name: it stands in one line of a table."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Key:
         created: Seconds since 1970.
         expires: Seconds since 1970; None: never.
         revoked: Whether it is.
+        rate: Requests a second; None: as many as the server gives.
+        daily: Requests a day; None: as many as the server gives.
     """
 
     id: str
@@ -48,6 +54,8 @@ class Key:
     created: float
     expires: float | None = None
     revoked: bool = False
+    rate: float | None = None
+    daily: int | None = None
 
     def valid(self, now: float) -> bool:
         """Whether it opens anything at this second since 1970."""
@@ -105,6 +113,8 @@ def create(
     name: str,
     scopes: Sequence[str] = ("predict",),
     days: float | None = None,
+    rate: float | None = None,
+    daily: int | None = None,
     clock: Callable[[], float] = time.time,
 ) -> tuple[str, Key]:
     """A new key: its text, which is kept nowhere, and what is kept of it.
@@ -114,23 +124,33 @@ def create(
         name: For people.
         scopes: Of `SCOPES`.
         days: Until it expires; None: never.
+        rate: Requests a second; None: as many as the server gives.
+        daily: Requests a day; None: as many as the server gives.
         clock: Seconds since 1970.
 
     Raises:
-        UsageError: `scope`: an unknown one or none; `keys`: the file cannot be read.
+        UsageError: `scope`: an unknown one or none; `key_name`, `expiry`, `rate`; `keys`: the file cannot be read.
         ResourceError: The file cannot be written.
     """  # fmt: skip
     if not scopes or not set(scopes) <= set(SCOPES):
         raise UsageError(f"the scopes are {list(scopes)}", f"give some of {', '.join(SCOPES)}", code="scope")
-    if days is not None and not days > 0:
-        raise UsageError(f"the key would live {days} days", "give a number above 0", code="expiry")
+    if days is not None and not 0 < days <= MOST_DAYS:
+        raise UsageError(
+            f"the key would live {days} days", f"give a number above 0, at most {MOST_DAYS:,}", code="expiry"
+        )
+    if not (0 < len(name) <= NAME and name.isprintable()):
+        raise UsageError(
+            f"a key cannot be called {name!r:.80}", f"give 1 to {NAME} characters that can be printed", code="key_name"
+        )
+    if any(bound is not None and not (math.isfinite(bound) and bound > 0) for bound in (rate, daily)):
+        raise UsageError(f"the key could ask {rate} a second, {daily} a day", "give numbers above 0", code="rate")
     now = clock()
-    with _locked(path):
+    with locked(path):
         keys = read_keys(path)
         identity = secrets.token_hex(4)
         text = f"ul_{identity}_{secrets.token_urlsafe(BYTES)}"
         expires = None if days is None else now + days * DAY
-        key = Key(identity, name, digest_of(text), tuple(dict.fromkeys(scopes)), now, expires)
+        key = Key(identity, name, digest_of(text), tuple(dict.fromkeys(scopes)), now, expires, rate=rate, daily=daily)
         _write(path, (*keys, key))
     return text, key
 
@@ -145,7 +165,7 @@ def revoke(path: Path, identity: str) -> Key:
     Raises:
         UsageError: `unknown_key`: there is none of that id.
     """
-    with _locked(path):
+    with locked(path):
         keys = read_keys(path)
         found = [key for key in keys if key.id == identity]
         if not found:
@@ -157,12 +177,13 @@ def revoke(path: Path, identity: str) -> Key:
 
 
 def _write(path: Path, keys: Sequence[Key]) -> None:
-    data: dict[str, Any] = {"format": FORMAT, "keys": [asdict(key) for key in keys]}
+    kept = [{name: value for name, value in asdict(key).items() if value is not None} for key in keys]
+    data: dict[str, Any] = {"format": FORMAT, "keys": kept}
     write_file(path, json.dumps(data, indent=1).encode())
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Nobody else changes the file meanwhile; the kernel lets go of the lock of a dead process."""
     with resource_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -12,7 +12,7 @@ from underlay.serve.service import Service
 
 JSON = "application/json"
 READING = ("bug", "no_key", "several_keys", "too_many_failures", "scope", "method", "bad_request", "headers_too_large",
-           "url_too_long", "too_slow", "too_many_connections")  # fmt: skip
+           "url_too_long", "too_slow", "too_many_connections", "rate_limited", "quota_exceeded", "quota_unknown")  # fmt: skip
 """What any address may say; `ASKING` is what those say besides that take a body."""
 
 ASKING = tuple(code for code in ANSWERS if code not in READING and code not in ("not_found", "not_ready"))

@@ -16,13 +16,18 @@ import uvicorn
 from underlay.bundle import open_bundle, valid_name
 from underlay.core import ResourceError, UsageError
 from underlay.serve.access import OPEN_SECONDS, Access
+from underlay.serve.allowances import Allowances
 from underlay.serve.app import admin_app, data_app
 from underlay.serve.edge import edge
 from underlay.serve.entrance import Entrance
 from underlay.serve.keys import default_path, read_keys
 from underlay.serve.limits import Limits
+from underlay.serve.peers import Crowd
+from underlay.serve.quotas import Quotas
 from underlay.serve.served import Served
 from underlay.serve.service import Service
+from underlay.serve.surroundings import watch
+from underlay.serve.tls import Certificate
 
 LOG = logging.getLogger("underlay.serve")
 LOOPBACK = "127.0.0.1"
@@ -52,6 +57,9 @@ class Settings:
         audit: Folder of the signing key and the checkpoints; None: the state's.
         keep_inputs: Whether inputs are kept, redacted, or their digests alone.
         retain_days: That an answer without a label is kept.
+        tls_cert: PEM chain of the listener for everybody; None: it speaks plain HTTP.
+        tls_key: Its key.
+        usage: File that counts what keys asked today; None: beside the file of keys.
     """
 
     bundle: Path
@@ -66,6 +74,9 @@ class Settings:
     audit: Path | None = None
     keep_inputs: bool = True
     retain_days: float = 30.0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    usage: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,8 @@ def run(settings: Settings, *, started: Callable[[Started], None] = lambda told:
         started: Told once, when both ports answer.
 
     Raises:
-        UsageError: `open`, `no_keys`, `name`, `limit`, `address`, `state`, `state_locked`, `state_newer`.
+        UsageError: `open`, `no_keys`, `name`, `limit`, `address`, `tls`, `usage`, `state`, `state_locked`,
+            `state_newer`.
         ResourceError: `port_in_use`, `port_denied`.
         StoreFailed: The state cannot be written, or its database does not answer.
         BundleRefused: The bundle is not what it was, or does not answer its golden rows as then.
@@ -111,14 +123,21 @@ def run(settings: Settings, *, started: Callable[[Started], None] = lambda told:
         )
     if settings.port == settings.admin_port != 0:
         raise UsageError(f"both listeners would take port {settings.port}", "pass another --admin-port", code="address")
+    certificate, allowances = _certificate(settings), _allowances(settings, keys)
     with _bound(settings.host, settings.port) as data, _bound(LOOPBACK, settings.admin_port) as admin:
         served = Served(name, open_bundle(settings.bundle))
         access = Access(
-            keys, open_seconds=OPEN_SECONDS if settings.keyless else 0.0, failures=settings.limits.failed_keys
+            keys,
+            open_seconds=OPEN_SECONDS if settings.keyless else 0.0,
+            failures=settings.limits.failed_keys,
+            allowances=allowances,
         )
         service = Service(served, limits=settings.limits)
         with _recording(service, settings):
-            asyncio.run(_serve(service, access, data, admin, started))
+            try:
+                asyncio.run(_serve(service, access, data, admin, started, certificate, _kept_in(settings)))
+            finally:
+                allowances.close()
 
 
 @contextlib.contextmanager
@@ -143,6 +162,45 @@ def _recording(service: Service, settings: Settings) -> Iterator[None]:
         journal.close()
 
 
+def _certificate(settings: Settings) -> Certificate | None:
+    """What the listener for everybody proves itself with.
+
+    Raises:
+        UsageError: `tls`.
+    """
+    if settings.tls_cert is None and settings.tls_key is None:
+        return None
+    if settings.tls_cert is None or settings.tls_key is None:
+        raise UsageError("TLS needs a certificate and its key", "pass --tls-cert FILE --tls-key FILE", code="tls")
+    return Certificate(settings.tls_cert, settings.tls_key)
+
+
+def _allowances(settings: Settings, keys: Path) -> Allowances:
+    """What keys may ask; the file that counts is tried before anybody depends on it.
+
+    Raises:
+        UsageError: `usage`.
+        ResourceError: `usage`.
+    """
+    path = settings.usage or keys.with_name(f"{keys.stem}.usage.json")
+    quotas = Quotas(path)
+    if not settings.keyless:
+        try:
+            quotas.check()
+        except ResourceError as error:
+            raise ResourceError(
+                f"what keys ask in a day cannot be counted in {path}: {error}",
+                "pass --usage FILE, in a folder that can be written",
+                code="usage",
+            ) from error
+    return Allowances(settings.limits, quotas)
+
+
+def _kept_in(settings: Settings) -> Path | None:
+    """The folder on whose disk answers are kept, if there is one."""
+    return None if settings.state is None or "://" in settings.state else Path(settings.state)
+
+
 class _Listener(uvicorn.Server):
     """Leaves signals to us: two of them share one process."""
 
@@ -157,17 +215,36 @@ async def _serve(
     data: socket.socket,
     admin: socket.socket,
     started: Callable[[Started], None],
+    certificate: Certificate | None,
+    folder: Path | None,
 ) -> None:
     limits, loop, stop = service.limits, asyncio.get_running_loop(), asyncio.Event()
-    public = _listener(data_app(service, access), service, body_bytes=service.body_bytes)
-    private = _listener(admin_app(service, access), service, body_bytes=ADMIN_BODY)
+    crowd = Crowd(limits)
+    public = _listener(
+        data_app(service, access), service, body_bytes=service.body_bytes, crowd=crowd, certificate=certificate
+    )
+    private = _listener(admin_app(service, access), service, body_bytes=ADMIN_BODY, crowd=Crowd(limits))
+    watch(
+        service.metrics.registry,
+        connections=lambda: crowd.total,
+        working=lambda: float(service.records.working),
+        keys_expire=access.expires,
+        certificate_expires=None if certificate is None else lambda: certificate.expires,
+        folder=folder,
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    service.batcher.start()
+    service.start()
     serving = [loop.create_task(public.serve([data])), loop.create_task(private.serve([admin]))]
     while not (public.started and private.started):
         await asyncio.sleep(0.01)
-    told = Started(_url(data), _url(admin), service.served.name, service.served.version, _rate(service))
+    told = Started(
+        _url(data, "http" if certificate is None else "https"),
+        _url(admin, "http"),
+        service.served.name,
+        service.served.version,
+        _rate(service),
+    )
     started(told)
     LOG.info("started", extra={"fields": {"url": told.url, "model": told.name, "version": told.version}})
     await stop.wait()
@@ -185,11 +262,13 @@ async def _serve(
     LOG.info("stopped")
 
 
-def _listener(app: Entrance, service: Service, *, body_bytes: int) -> _Listener:
+def _listener(
+    app: Entrance, service: Service, *, body_bytes: int, crowd: Crowd, certificate: Certificate | None = None
+) -> _Listener:
     limits = service.limits
     config = uvicorn.Config(
         app,
-        http=edge(limits, body_bytes=body_bytes, refused=service.metrics.refused),
+        http=edge(limits, body_bytes=body_bytes, refused=service.metrics.refused, crowd=crowd, certificate=certificate),
         loop="asyncio",
         ws="none",
         lifespan="off",
@@ -259,11 +338,11 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _rate(service: Service) -> float:
-    pace = service.batcher.pace
+    pace = service.model.prod.batcher.pace
     return pace.rate / pace.size
