@@ -107,7 +107,8 @@ def serving(
     admin_key, _ = create(keys, name="watch", scopes=["admin"])
     program = [sys.executable, str(ODD)] if odd else [sys.executable, "-m", "underlay"]
     command = [*program, "serve", str(folder), "--port", "0", "--admin-port", "0", "--keys", str(keys), "--json"]
-    command += ["--limit", "leave_seconds=0.2", *options]
+    # Tests ask faster than a key may by itself.
+    command += ["--limit", "leave_seconds=0.2", "--limit", "key_rate=100000", *options]
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, encoding="utf-8", env={**os.environ, **(environment or {})}
@@ -166,3 +167,10 @@ def serve_odd(odd_bundle: Path, tmp_path: Path) -> Callable[..., Any]:
         return serving(odd_bundle, tmp_path, *options, odd=True, environment=environment)
 
     return start
+
+
+def free_port() -> int:
+    """One that nobody has at this moment."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
