@@ -17,7 +17,7 @@ from underlay.serve.records import NoRecords, Records
 from underlay.serve.refusals import Refusal
 from underlay.serve.served import Answer, Served
 from underlay.serve.shadow import Shadows
-from underlay.serve.version import Receive, Version
+from underlay.serve.version import Make, Receive, Version
 from underlay.serve.version_metrics import VersionMetrics
 
 READERS = 2
@@ -45,10 +45,13 @@ class Service:
     Args:
         served: The first, which is the default: whoever names no model asks it.
         limits: Of the server.
+        make: Makes a version of a bundle, its limits and who is told of each batch: one that answers in this process,
+            or one that asks others.
     """
 
-    def __init__(self, served: Served, *, limits: Limits) -> None:
+    def __init__(self, served: Served, *, limits: Limits, make: Make = Version) -> None:
         self.limits = limits
+        self._make = make
         self.draining = False
         self.stopped = False
         self.edition = 0
@@ -104,7 +107,7 @@ class Service:
         Args:
             served: Opened.
         """
-        return Version(served, limits=self.limits, observe=self._observe)
+        return self._make(served, limits=self.limits, observe=self._observe)
 
     def install(self, version: Version) -> None:
         """Have a version, which answers if it is asked for; the first of a name is its `prod`.

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import Executor
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -148,6 +148,14 @@ class Version:
             )
             for at, one in enumerate(read)
         ]
+
+
+class Make(Protocol):
+    """Makes versions."""
+
+    def __call__(self, served: Served, *, limits: Limits, observe: Callable[[int, float], None]) -> Version:
+        """As `Version` is made."""
+        ...
 
 
 def inputs_of(served: Served) -> dict[str, dict[str, Any]]:
