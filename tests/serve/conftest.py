@@ -36,6 +36,7 @@ class Server:
         keys: The file of both.
         log: Where its stderr goes.
         name: Of the model.
+        version: That answers.
     """
 
     process: subprocess.Popen[str]
@@ -46,6 +47,7 @@ class Server:
     keys: Path
     log: Path
     name: str
+    version: str
 
     @property
     def address(self) -> tuple[str, int]:
@@ -121,7 +123,7 @@ def serving(
             assert line, f"the server ended with {process.wait(10)}: {log.read_text(encoding='utf-8')}"
             said += line
         told = json.loads(said)
-        yield Server(process, told["url"], told["admin_url"], key, admin_key, keys, log, told["name"])
+        yield Server(process, told["url"], told["admin_url"], key, admin_key, keys, log, told["name"], told["version"])
     finally:
         process.kill()
         process.wait()

@@ -16,6 +16,7 @@ import typer
 from underlay.cli import compress, doctor, evaluate, export, fit, predict, redact, report, serve, verify
 from underlay.cli.data import app as data
 from underlay.cli.failures import Failure, Terminated, failure_of
+from underlay.cli.feedback import app as feedback
 from underlay.cli.keys import app as keys
 from underlay.cli.state import app as state
 
@@ -50,6 +51,7 @@ for command in (fit, predict, evaluate, report, compress, export, verify, redact
 app.add_typer(data, name="data")
 app.add_typer(keys, name="keys")
 app.add_typer(state, name="state")
+app.add_typer(feedback, name="feedback")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -1,11 +1,26 @@
 """What an endpoint asks of whoever keeps answers, and the one who keeps none."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from starlette.requests import Request
+from starlette.routing import Route
 
 from underlay.serve.served import Answer, Served
+
+
+class Described(NamedTuple):
+    """What `/openapi.json` says of addresses.
+
+    Args:
+        posted: By path that takes a body: the names of the schemas of the body and of the answer.
+        got: By path that is only read: what it is for and the name of the answer's schema.
+        schemas: By name.
+    """
+
+    posted: Mapping[str, tuple[str, str]] = {}
+    got: Mapping[str, tuple[str, str]] = {}
+    schemas: Mapping[str, Any] = {}
 
 
 class Record(Protocol):
@@ -54,6 +69,33 @@ class Records(Protocol):
         """
         ...
 
+    async def note(self, actor: str, action: str, served: Served, *, extra: Mapping[str, Any] | None = None) -> None:
+        """Keep that an operator changed what is served, before it is so.
+
+        Args:
+            actor: Id of his key.
+            action: `load`, `unload`, `alias`, `stop_answering`, `start_answering`.
+            served: Which bundle it concerns.
+            extra: More, JSON data.
+
+        Raises:
+            Refusal: It could not be kept.
+        """
+        ...
+
+    def routes(self) -> list[Route]:
+        """Addresses of what is kept."""
+        ...
+
+    @property
+    def scopes(self) -> Mapping[str, str]:
+        """What a key needs for them, by the first step of the path."""
+        ...
+
+    def described(self) -> Described:
+        """The same for `/openapi.json`."""
+        ...
+
     def close(self) -> None:
         """Finish; nothing is kept afterwards."""
         ...
@@ -69,6 +111,17 @@ class NoRecords:
 
     async def begin(self, request: Request, body: bytes, rows: Mapping[str, Sequence[Any]], served: Served) -> Record:
         return _Unkept()
+
+    async def note(self, actor: str, action: str, served: Served, *, extra: Mapping[str, Any] | None = None) -> None:
+        return None
+
+    scopes: Mapping[str, str] = {}
+
+    def routes(self) -> list[Route]:
+        return []
+
+    def described(self) -> Described:
+        return Described()
 
     def close(self) -> None:
         """Nothing is open."""

@@ -7,6 +7,8 @@ from underlay.serve.state.erasing import RETAIN_DAYS as RETAIN_DAYS
 from underlay.serve.state.erasing import Gone as Gone
 from underlay.serve.state.erasing import erase as erase
 from underlay.serve.state.erasing import purge as purge
+from underlay.serve.state.exporting import Exported as Exported
+from underlay.serve.state.exporting import export_feedback as export_feedback
 from underlay.serve.state.failing import StoreFailed as StoreFailed
 from underlay.serve.state.journal import Journal as Journal
 from underlay.serve.state.journal import open_journal as open_journal

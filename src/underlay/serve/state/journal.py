@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from starlette.requests import Request
+from starlette.routing import Route
 
-from underlay.serve.records import key_of
+from underlay.serve.records import Described, key_of
 from underlay.serve.redaction import ready
 from underlay.serve.refusals import Refusal
 from underlay.serve.served import Answer, Served
@@ -24,6 +25,7 @@ from underlay.serve.state.idempotency import Once, once_of
 from underlay.serve.state.kept_input import KeptInput, keep_input
 from underlay.serve.state.place import place_of
 from underlay.serve.state.predictions import Answered, lowest_confidence
+from underlay.serve.state.routes import SCOPES, described, routes_of
 from underlay.serve.state.store import Store
 from underlay.serve.state.tables import BUNDLES
 from underlay.serve.state.transaction import Transaction
@@ -162,22 +164,40 @@ class Journal:
         except StoreFailed as failed:
             raise Refusal(failed.code) from None
 
+    scopes = SCOPES
+
+    def routes(self) -> list[Route]:
+        """The addresses of what is kept."""
+        return routes_of(self)
+
+    def described(self) -> Described:
+        """The same for `/openapi.json`."""
+        return described()
+
     def started(self, served: Served) -> None:
         """Tell the chain which bundle is served from now on.
 
         Raises:
             StoreFailed: It could not be told.
         """
-        schema = json.dumps(served.bundle.schema.to_dict(), ensure_ascii=False)
-        files = json.dumps(sorted(served.bundle.file_columns), ensure_ascii=False)
+        entry = Entry("server", "start", object=served.name, model=seal_of(served))
+        self.store.write(lambda transaction: _tell(transaction, served, entry))
 
-        def work(transaction: Transaction) -> None:
-            seal = seal_of(served)
-            if transaction.first(BUNDLES.select().where(BUNDLES.c.seal == seal)) is None:
-                transaction.add(BUNDLES, seal=seal, model=served.name, schema=schema, files=files)
-            transaction.append(Entry("server", "start", object=served.name, model=seal))
+    async def note(self, actor: str, action: str, served: Served, *, extra: Mapping[str, Any] | None = None) -> None:
+        """Tell the chain that an operator changed what is served, before it is so.
 
-        self.store.write(work)
+        Args:
+            actor: Id of his key.
+            action: `load`, `unload`, `alias`, `stop_answering`, `start_answering`.
+            served: Which bundle it concerns.
+            extra: More, JSON data.
+
+        Raises:
+            Refusal: It could not be told.
+        """
+        told = {"version": served.version, **(extra or {})}
+        entry = Entry(actor, action, object=served.name, model=seal_of(served), extra=told)
+        await self.durably(lambda transaction: _tell(transaction, served, entry))
 
     def close(self) -> None:
         """Write what waits; nothing is kept afterwards."""
@@ -227,6 +247,16 @@ def open_journal(state: str, audit: Path | None, *, served: Served, inputs: bool
         journal.close()
         raise
     return journal
+
+
+def _tell(transaction: Transaction, served: Served, entry: Entry) -> None:
+    """Add to the chain, and to the bundles one that is new."""
+    seal = seal_of(served)
+    if transaction.first(BUNDLES.select().where(BUNDLES.c.seal == seal)) is None:
+        schema = json.dumps(served.bundle.schema.to_dict(), ensure_ascii=False)
+        files = json.dumps(sorted(served.bundle.file_columns), ensure_ascii=False)
+        transaction.add(BUNDLES, seal=seal, model=served.name, schema=schema, files=files)
+    transaction.append(entry)
 
 
 def seal_of(served: Served) -> str:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from underlay.serve.refusals import Refusal
@@ -101,7 +101,7 @@ class Store:
         Raises:
             StoreFailed: The database does not answer.
         """
-        with told(), self._engine.connect() as connection, connection.begin():
+        with told(), moment(self._engine) as connection:
             yield connection
 
     def close(self) -> None:
@@ -175,6 +175,16 @@ class Store:
 
 
 @contextmanager
+def moment(engine: Engine) -> Iterator[Connection]:
+    """A connection whose every question is answered from one moment, whatever is written meanwhile."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
 def read_only(place: Place) -> Iterator[Connection]:
     """A state as it is, of which nothing is changed.
 
@@ -188,7 +198,7 @@ def read_only(place: Place) -> Iterator[Connection]:
     check_there(place)
     engine = engine_of(place, patient=True)
     try:
-        with told(), engine.connect() as connection, connection.begin():
+        with told(), moment(engine) as connection:
             check_version(connection)
             yield connection
     finally:

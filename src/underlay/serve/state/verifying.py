@@ -1,7 +1,8 @@
 """Whether a state is what was acknowledged: the chain whole, its rows those that it tells of, its checkpoints met."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,17 @@ def _checkpoints(place: Place, key: Path | None) -> list[Checkpoint]:
 
 def _verify_chain(connection: Connection, signed: list[Checkpoint], tombs: _Tombs) -> Head:
     """The newest entry, if every one follows from that before it and every checkpoint is met."""
-    head, wanted = Head(), {one.seq: one for one in signed}
-    for row in _stream(connection, AUDIT, AUDIT.c.seq):
+    wanted = {one.seq: one for one in signed}
+    with closing(_stream(connection, AUDIT, AUDIT.c.seq)) as rows:
+        head = _linked(rows, wanted, tombs)
+    _check_end(connection, head, wanted)
+    return head
+
+
+def _linked(rows: Iterator[Row[Any]], wanted: Mapping[int, Checkpoint], tombs: _Tombs) -> Head:
+    """The newest entry, if every one follows from that before it and no checkpoint differs."""
+    head = Head()
+    for row in rows:
         if row.seq != head.seq + 1:
             raise AuditBroken(f"entry {head.seq + 1} of the chain is missing; the next is {row.seq}", DO)
         if row.hash != hash_of(head.hash, row.entry):
@@ -110,6 +120,11 @@ def _verify_chain(connection: Connection, signed: list[Checkpoint], tombs: _Tomb
             )
         if '"action":"erase"' in row.entry or '"action":"purge"' in row.entry:
             tombs.note(json.loads(row.entry))
+    return head
+
+
+def _check_end(connection: Connection, head: Head, wanted: Mapping[int, Checkpoint]) -> None:
+    """Refuse a chain that ends before a checkpoint or before a row that it should tell of."""
     last = max(wanted, default=0)
     if last > head.seq:
         raise AuditBroken(
@@ -125,16 +140,25 @@ def _verify_chain(connection: Connection, signed: list[Checkpoint], tombs: _Tomb
                 f"it is cut off from entry {head.seq + 1}",
                 DO,
             )
-    return head
 
 
 def _verify_rows(connection: Connection, action: str, table: Table, tombs: _Tombs) -> tuple[int, int]:
     """How many rows are what the chain says, and how many are gone as it says."""
     place = table.c.get("place")
-    rows = _stream(connection, table, *([table.c.seq] if place is None else [table.c.seq, place]))
+    order = [table.c.seq] if place is None else [table.c.seq, place]
+    with (
+        closing(_stream(connection, table, *order)) as rows,
+        closing(_stream(connection, AUDIT, AUDIT.c.seq)) as entries,
+    ):
+        return _compared(rows, entries, action, table.name, tombs)
+
+
+def _compared(
+    rows: Iterator[Row[Any]], entries: Iterator[Row[Any]], action: str, table: str, tombs: _Tombs
+) -> tuple[int, int]:
     row = next(rows, None)
     found = missing = 0
-    for entry_row in _stream(connection, AUDIT, AUDIT.c.seq):
+    for entry_row in entries:
         if f'"action":"{action}"' not in entry_row.entry:
             continue
         entry = json.loads(entry_row.entry)
@@ -143,14 +167,14 @@ def _verify_rows(connection: Connection, action: str, table: Table, tombs: _Tomb
         for number, digest in enumerate(entry["extra"]["rows"]):
             if row is not None and row.seq == entry_row.seq and getattr(row, "place", 0) == number:
                 if digest_of_row(row._asdict()) != digest:
-                    raise AuditBroken(f"a row of {table.name} is not what entry {row.seq} says of it: {row.id}", DO)
+                    raise AuditBroken(f"a row of {table} is not what entry {row.seq} says of it: {row.id}", DO)
                 found, row = found + 1, next(rows, None)
             elif tombs.explain(entry, _identity(entry, number)):
                 missing += 1
             else:
-                raise AuditBroken(f"row {number} of entry {entry_row.seq} is missing in {table.name}", DO)
+                raise AuditBroken(f"row {number} of entry {entry_row.seq} is missing in {table}", DO)
     if row is not None:
-        raise AuditBroken(f"{table.name} has a row that no entry tells of, at entry {row.seq}: {row.id}", DO)
+        raise AuditBroken(f"{table} has a row that no entry tells of, at entry {row.seq}: {row.id}", DO)
     return found, missing
 
 
@@ -159,5 +183,7 @@ def _identity(entry: dict[str, Any], number: int) -> str:
     return str(entry["extra"].get("prediction", f"{entry['object']}-{number}"))
 
 
-def _stream(connection: Connection, table: Table, *order: Any) -> Iterator[Row[Any]]:
-    return iter(connection.execution_options(yield_per=AT_ONCE).execute(select(table).order_by(*order)))
+def _stream(connection: Connection, table: Table, *order: Any) -> Generator[Row[Any], None, None]:
+    """Rows in an order, a few in memory; to be closed, as the database keeps its place in them."""
+    with connection.execution_options(yield_per=AT_ONCE).execute(select(table).order_by(*order)) as rows:
+        yield from rows

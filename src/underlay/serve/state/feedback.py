@@ -1,0 +1,145 @@
+"""What people say is right: a label for an answer that was given, kept beside it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from underlay.core import Schema, Target
+from underlay.serve.refusals import Refusal
+from underlay.serve.state.canonical import canonical
+from underlay.serve.state.chain import Entry
+from underlay.serve.state.idempotency import Once
+from underlay.serve.state.labels import check_label
+from underlay.serve.state.predictions import digest_of_row
+from underlay.serve.state.tables import BUNDLES, FEEDBACK, PREDICTIONS
+from underlay.serve.state.transaction import Transaction
+
+FIELDS = ("prediction_id", "target", "label")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one request says.
+
+    Args:
+        prediction: Id of the answer.
+        target: Of the bundle; None: its only one.
+        label: What is right, JSON data.
+        key: Id of the key that says it.
+    """
+
+    prediction: str
+    target: str | None
+    label: Any
+    key: str
+
+    def write(self, transaction: Transaction, *, once: Once | None) -> dict[str, Any]:
+        """Keep it, unless the same request was kept before.
+
+        Args:
+            transaction: Of the writer.
+            once: The request's name for itself.
+
+        Returns:
+            What to answer.
+
+        Raises:
+            Refusal: `unknown_prediction`, `unknown_field`, `missing_field`, `wrong_label`, `idempotency_reused`.
+        """
+        if once is not None and (stored := once.look_again(transaction)) is not None:
+            return stored
+        row = transaction.first(select(PREDICTIONS).where(PREDICTIONS.c.id == self.prediction))
+        if row is None:
+            raise Refusal("unknown_prediction", field="/prediction_id")
+        target = self._target(schema_of(transaction, row.bundle))
+        said = json.loads(row.output)[target.name]["prediction"]
+        label = check_label(self.label, target, said=said, field="/label")
+        kept = new_label(transaction, row, target=target.name, label=label, key=self.key)
+        seq = transaction.append(
+            Entry(
+                self.key,
+                "feedback",
+                object=kept["id"],
+                model=row.bundle,
+                outcome=brief(label),
+                extra={"prediction": row.id, "target": target.name, "rows": [digest_of_row(kept)]},
+            )
+        )
+        transaction.add(FEEDBACK, seq=seq, **kept)
+        told = {"feedback_id": kept["id"], "prediction_id": row.id, "target": target.name}
+        if once is not None:
+            once.remember(transaction, seq=seq, answer=told)
+        return told
+
+    def _target(self, schema: Schema) -> Target:
+        """Which target is meant.
+
+        Raises:
+            Refusal: `unknown_field`, `missing_field`.
+        """
+        names = [target.name for target in schema.targets]
+        if self.target is None and len(names) > 1:
+            raise Refusal("missing_field", field="/target", expected=names)
+        if self.target is not None and self.target not in names:
+            raise Refusal("unknown_field", field="/target", expected=names)
+        return schema.targets[0 if self.target is None else names.index(self.target)]
+
+
+def new_label(transaction: Transaction, row: Row[Any], *, target: str, label: Any, key: str) -> dict[str, Any]:
+    """A row of the table of labels, but for the number of its entry.
+
+    Args:
+        transaction: That will write it.
+        row: The answer that it is about.
+        target: Name.
+        label: Checked.
+        key: Id of the key that gave it.
+    """
+    return {
+        "id": token_hex(16),
+        "prediction": row.id,
+        "target": target,
+        "label": canonical(label),
+        "key": key,
+        "time": transaction.now,
+    }
+
+
+def brief(label: Any) -> Any:
+    """What the chain repeats of a label: of many, one a unit, how many."""
+    return {"labels": len(label)} if isinstance(label, list) else label
+
+
+def schema_of(transaction: Transaction, seal: str) -> Schema:
+    """The columns and targets of the bundle that gave an answer."""
+    row = transaction.first(select(BUNDLES.c.schema).where(BUNDLES.c.seal == seal))
+    if row is None:
+        raise LookupError(f"no bundle {seal[:12]} was ever started")
+    return Schema.from_dict(json.loads(row.schema))
+
+
+def read_feedback(body: Any, key: str) -> Said:
+    """What a body says.
+
+    Args:
+        body: Parsed.
+        key: Id of the key that sent it.
+
+    Raises:
+        Refusal: `wrong_type`, `unknown_field`, `missing_field`.
+    """
+    if not isinstance(body, Mapping):
+        raise Refusal("wrong_type", field="", expected="object")
+    if not body.keys() <= set(FIELDS):
+        raise Refusal("unknown_field", field="", expected=list(FIELDS))
+    for name in ("prediction_id", "label"):
+        if name not in body:
+            raise Refusal("missing_field", field=f"/{name}", expected=["prediction_id", "label"])
+    for name in ("prediction_id", "target"):
+        if not isinstance(body.get(name, ""), str):
+            raise Refusal("wrong_type", field=f"/{name}", expected="string")
+    return Said(body["prediction_id"], body.get("target"), body["label"], key)

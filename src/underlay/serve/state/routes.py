@@ -1,0 +1,66 @@
+"""The addresses that there are only where answers are kept."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from underlay.serve.entrance import json_response, read_body
+from underlay.serve.predict import Endpoint
+from underlay.serve.records import Described, key_of
+from underlay.serve.request_json import parse
+from underlay.serve.state.feedback import read_feedback
+from underlay.serve.state.idempotency import once_of
+
+if TYPE_CHECKING:
+    from underlay.serve.state.journal import Journal
+
+
+def feedback_endpoint(journal: "Journal") -> Endpoint:
+    """`POST /feedback`."""
+
+    async def feedback(request: Request) -> Response:
+        sent = await read_body(request)
+        said = read_feedback(parse(sent), key_of(request))
+        once = once_of(request, said.key, sent)
+        return json_response(await journal.durably(lambda transaction: said.write(transaction, once=once)))
+
+    return feedback
+
+
+SCOPES = {"/feedback": "feedback"}
+"""What a key needs, by the first step of the path."""
+
+
+def routes_of(journal: "Journal") -> list[Route]:
+    """Every address."""
+    return [Route("/feedback", feedback_endpoint(journal), methods=["POST"])]
+
+
+def described() -> Described:
+    """The same for `/openapi.json`."""
+    text, label = {"type": "string"}, {"description": "As the target has it: a label, a list of labels, or a number."}
+    asked = {
+        "prediction_id": {**text, "description": "As it came with the answer."},
+        "target": {**text, "description": "May be left out where there is one."},
+        "label": label,
+    }
+    told = {"feedback_id": text, "prediction_id": text, "target": text}
+    return Described(
+        posted={"/feedback": ("Feedback", "FeedbackKept")},
+        schemas={
+            "Feedback": {**_object(asked), "required": ["prediction_id", "label"]},
+            "FeedbackKept": _object(told),
+        },
+    )
+
+
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
