@@ -17,6 +17,7 @@ from underlay.serve.app import PUBLIC, admin_app, data_app
 from underlay.serve.keys import DAY, create, read_keys, revoke
 from underlay.serve.limits import Limits
 from underlay.serve.refusals import Refusal
+from underlay.serve.releases import Releases
 from underlay.serve.served import Served
 from underlay.serve.service import Service
 
@@ -38,14 +39,17 @@ def code(access: Access, headers: list[tuple[bytes, bytes]], **more: str) -> str
 def apps(text_bundle, tmp_path_factory):
     service = Service(Served("reviews", open_bundle(text_bundle)), limits=Limits())
     access = Access(tmp_path_factory.mktemp("keys") / "keys.json")
-    return data_app(service, access), admin_app(service, access)
+    return data_app(service, access), admin_app(Releases(service), access)
 
 
 @pytest.mark.row("A11")
 def test_every_method_of_every_route_needs_a_key_but_the_two_of_health(server, apps):
     for app, url in zip(apps, (server.url, server.admin_url), strict=True):
         assert all(isinstance(route, Route) for route in app.router.routes), "a mount hides its routes from this test"
-        paths = [route.path.replace("{name}", server.name) for route in app.router.routes]
+        paths = [
+            route.path.replace("{name}", server.name).replace("{version}", server.version)
+            for route in app.router.routes
+        ]
         assert paths
         for path, method in product([*paths, "/anything-else"], METHODS):
             found = httpx.request(method, url + path)

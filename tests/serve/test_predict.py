@@ -19,6 +19,7 @@ from tests.serve.conftest import serving
 from underlay.bundle import open_bundle
 from underlay.serve.refusals import ANSWERS
 
+COLOURS = ("red", "green", "blue")
 TEXTS = ["a quiet film", "it was loud, and it was long", "good", "一部安静的电影", "the end of a film nobody saw " * 20]
 
 
@@ -274,7 +275,8 @@ def test_the_document_names_every_route_status_and_code(server, text_bundle):
     assert document["components"]["schemas"]["Row"]["properties"] == {"text": {"type": "string"}}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            found = httpx.request(method, server.url + path.replace("{name}", server.name), headers=server.headers())
+            address = server.url + path.replace("{name}", server.name).replace("{version}", server.version)
+            found = httpx.request(method, address, headers=server.headers())
             assert str(found.status_code) in operation["responses"], (path, found.status_code)
 
 
@@ -303,11 +305,14 @@ def test_figures_count_what_happened(server):
     assert grew('underlay_request_seconds_count{route="predict"}') == 3
     assert grew("underlay_batch_rows_sum") == 2
     assert (
-        sum(grew(f'underlay_predictions_total{{label="{name}",target="label"}}') for name in ("red", "green", "blue"))
+        sum(
+            grew(f'underlay_predictions_total{{label="{name}",model="reviews",target="label"}}')
+            for name in ("red", "green", "blue")
+        )
         == 2
     )
-    assert grew('underlay_confidence_count{target="label"}') == 2
-    assert grew('underlay_confidence_count{target="price"}') == 0
+    assert grew('underlay_confidence_count{model="reviews",target="label"}') == 2
+    assert grew('underlay_confidence_count{model="reviews",target="price"}') == 0
     assert after["underlay_ready"] == 1
     assert after["underlay_queue_rows"] == 0
 
@@ -317,6 +322,7 @@ def test_an_exported_bundle_is_served_without_torch(text_bundle, tmp_path):
 import os, signal, threading, urllib.request, json
 from pathlib import Path
 from underlay.serve.keys import create
+from underlay.serve.named import read_all
 from underlay.serve.running import Settings, run
 keys = Path(sys.argv[2])
 key, _ = create(keys, name="test")
@@ -329,7 +335,7 @@ def ask(told):
         os.kill(os.getpid(), signal.SIGTERM)
     threading.Thread(target=work).start()
 
-run(Settings(Path(sys.argv[1]), port=0, admin_port=0, keys=keys), started=ask)
+run(Settings(read_all([sys.argv[1]]), port=0, admin_port=0, keys=keys), started=ask)
 assert not [name for name in sys.modules if name.partition(".")[0] in ("torch", "transformers", "accelerate")]
 """
     done = subprocess.run(

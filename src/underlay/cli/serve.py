@@ -1,4 +1,4 @@
-"""`underlay serve`: a bundle that answers over HTTP."""
+"""`underlay serve`: bundles that answer over HTTP."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from underlay.cli.options import BundleFolder, Json
+from underlay.cli.options import Json
 
 KeyFile = Annotated[
     Path | None,
@@ -15,17 +15,26 @@ KeyFile = Annotated[
 
 
 def serve(
-    bundle: BundleFolder,
+    bundles: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME[:VERSION]=]BUNDLE...",
+            help="Folders that `underlay fit` or `export` wrote; the first is asked by whoever names none.",
+        ),
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     admin_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of /metrics, on 127.0.0.1 only; 0 takes a free one.")
+        int,
+        typer.Option(
+            min=0, max=65535, help="Port of /metrics and of `underlay admin`, on 127.0.0.1 only; 0 takes a free one."
+        ),
     ] = 8001,
     keys: KeyFile = None,
     keyless: Annotated[
         bool, typer.Option("--open", help="Ask for no key in the first ten minutes, on this machine only.")
     ] = False,
-    name: Annotated[str | None, typer.Option(help="Name of the model in addresses; without it the folder's.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of a single model; without it the folder's.")] = None,
     limit: Annotated[
         list[str] | None, typer.Option("--limit", metavar="NAME=NUMBER", help="Move a limit; repeat for several.")
     ] = None,
@@ -52,6 +61,12 @@ def serve(
         Path | None,
         typer.Option(metavar="FILE", help="Counts what keys asked today; without it beside the file of keys."),
     ] = None,
+    aliases: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Keeps what `underlay admin` changes; without it aliases.json in a --state folder."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Answer over HTTP: /predict, the Open Inference Protocol, and figures for Prometheus; logs go to stderr."""
@@ -59,6 +74,7 @@ def serve(
 
     from underlay.serve.limits import Limits
     from underlay.serve.logs import JsonLine
+    from underlay.serve.named import read_all
     from underlay.serve.running import Settings, Started, run
 
     def show(told: Started) -> None:
@@ -73,6 +89,11 @@ def serve(
             typer.echo(
                 f"{told.name} ({told.version}) answers at {told.url}, {told.rate:,.0f} rows a second; docs at /docs"
             )
+            for model, versions in told.versions.items():
+                if len(told.versions) > 1 or len(versions) > 1:
+                    typer.echo(f"  {told.url}/predict/{model}: {', '.join(versions)}")
+            if told.stopped:
+                typer.echo("all models are stopped; `underlay admin start` starts them")
             typer.echo(f"figures for Prometheus at {told.admin_url}/metrics")
             if keyless:
                 typer.echo("no key is needed for ten minutes")
@@ -82,20 +103,20 @@ def serve(
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("underlay.serve").setLevel(logging.INFO)
     settings = Settings(
-        bundle,
-        host,
-        port,
-        admin_port,
-        keys,
-        keyless,
-        name,
-        Limits().with_settings(limit or ()),
-        state,
-        audit,
-        inputs,
-        retain,
-        tls_cert,
-        tls_key,
-        usage,
+        read_all(bundles, name=name),
+        host=host,
+        port=port,
+        admin_port=admin_port,
+        keys=keys,
+        keyless=keyless,
+        limits=Limits().with_settings(limit or ()),
+        state=state,
+        audit=audit,
+        keep_inputs=inputs,
+        retain_days=retain,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        usage=usage,
+        aliases=aliases,
     )
     run(settings, started=show)

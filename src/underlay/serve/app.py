@@ -1,10 +1,9 @@
 """The routes of a server: one application for everybody, and one for whoever runs it."""
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from underlay.serve.access import Access
+from underlay.serve.admin import Admin
 from underlay.serve.entrance import Entrance
 from underlay.serve.inference_protocol import (
     infer_endpoint,
@@ -14,9 +13,9 @@ from underlay.serve.inference_protocol import (
     ready_endpoint,
     server_endpoint,
 )
-from underlay.serve.metrics import CONTENT_TYPE
 from underlay.serve.page import document_endpoint, page_endpoint
 from underlay.serve.predict import predict_endpoint
+from underlay.serve.releases import Releases
 from underlay.serve.service import Service
 
 PUBLIC = ("/v2/health/live", "/v2/health/ready")
@@ -27,36 +26,45 @@ def data_app(service: Service, access: Access) -> Entrance:
     """What everybody with a key of scope `predict` may ask.
 
     Args:
-        service: The model and its queue.
+        service: The models.
         access: Who may.
     """
     routes = [
         Route("/predict", predict_endpoint(service), methods=["POST"]),
+        Route("/predict/{name}", predict_endpoint(service), methods=["POST"]),
+        Route("/predict/{name}/versions/{version}", predict_endpoint(service), methods=["POST"]),
         Route("/v2/health/live", live_endpoint()),
         Route("/v2/health/ready", ready_endpoint(service)),
         Route("/v2", server_endpoint()),
-        Route("/v2/models/{name}", model_endpoint(service)),
-        Route("/v2/models/{name}/ready", model_ready_endpoint(service)),
-        Route("/v2/models/{name}/infer", infer_endpoint(service), methods=["POST"]),
+        *(
+            route
+            for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+            for route in (
+                Route(path, model_endpoint(service)),
+                Route(f"{path}/ready", model_ready_endpoint(service)),
+                Route(f"{path}/infer", infer_endpoint(service), methods=["POST"]),
+            )
+        ),
         Route("/openapi.json", document_endpoint(service)),
         Route("/docs", page_endpoint(service)),
+        *service.records.routes(),
     ]
     return Entrance(
-        Router(routes, redirect_slashes=False), service=service, access=access, scope="predict", public=PUBLIC
+        Router(routes, redirect_slashes=False),
+        service=service,
+        access=access,
+        scope="predict",
+        public=PUBLIC,
+        scopes=service.records.scopes,
     )
 
 
-def admin_app(service: Service, access: Access) -> Entrance:
+def admin_app(releases: Releases, access: Access) -> Entrance:
     """What a key of scope `admin` may ask, on a port of its own that only this machine reaches.
 
     Args:
-        service: Whose figures.
+        releases: Changes to what is served.
         access: Who may.
     """
-
-    async def metrics(_: Request) -> Response:
-        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
-
-    return Entrance(
-        Router([Route("/metrics", metrics)], redirect_slashes=False), service=service, access=access, scope="admin"
-    )
+    router = Router(Admin(releases).routes(), redirect_slashes=False)
+    return Entrance(router, service=releases.service, access=access, scope="admin")

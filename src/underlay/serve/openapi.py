@@ -6,13 +6,16 @@ from importlib.metadata import version
 from typing import Any
 
 from underlay.core import Target
-from underlay.serve.inference_protocol import INPUT, inputs_of
+from underlay.serve.inference_protocol import INPUT
+from underlay.serve.limits import Limits
+from underlay.serve.model import Model
 from underlay.serve.refusals import ANSWERS, ROW
 from underlay.serve.service import Service
 
 JSON = "application/json"
 READING = ("bug", "no_key", "several_keys", "too_many_failures", "scope", "method", "bad_request", "headers_too_large",
-           "url_too_long", "too_slow", "too_many_connections", "rate_limited", "quota_exceeded", "quota_unknown")  # fmt: skip
+           "url_too_long", "too_slow", "too_many_connections", "rate_limited", "quota_exceeded",
+           "quota_unknown")  # fmt: skip
 """What any address may say; `ASKING` is what those say besides that take a body."""
 
 ASKING = tuple(code for code in ANSWERS if code not in READING and code not in ("not_found", "not_ready"))
@@ -22,31 +25,71 @@ def openapi(service: Service) -> dict[str, Any]:
     """The document of one service.
 
     Args:
-        service: Whose model's columns, targets and labels it names.
+        service: Whose models' columns, targets and labels it names.
     """
-    served, name = service.served, service.served.name
-    model = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "enum": [name]}}
-    infer = {**_posted("InferRequest", "InferResponse", "InferError"), "parameters": [model, *_HEADERS]}
+    names, more = list(service.models), service.records.described()
+    one = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "enum": names}}
+    label = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}
+    predict, infer = _posted("Question", "Answers", "Error"), _posted("InferRequest", "InferResponse", "InferError")
+    every = {
+        path: operation
+        for at, those in (("", [one]), ("/versions/{version}", [one, label]))
+        for path, operation in (
+            (f"/predict/{{name}}{at}", {"post": {**_of_any(predict, names), "parameters": [*those, *_HEADERS]}}),
+            (
+                f"/v2/models/{{name}}{at}",
+                {"get": {**_got("Its tensors", "ModelMetadata"), "parameters": those}},
+            ),
+            (f"/v2/models/{{name}}{at}/ready", {"get": {**_got("Whether it is ready", "Ready"), "parameters": those}}),
+            (f"/v2/models/{{name}}{at}/infer", {"post": {**_of_any(infer, names), "parameters": [*those, *_HEADERS]}}),
+        )
+    }
     return {
         "openapi": "3.1.0",
-        "info": {"title": f"Underlay: {name}", "version": version("underlay"), "description": _DESCRIPTION},
+        "info": {"title": f"Underlay: {', '.join(names)}", "version": version("underlay"), "description": _DESCRIPTION},
         "security": [{"key": []}],
         "paths": {
-            "/predict": {"post": {**_posted("Question", "Answers", "Error"), "parameters": _HEADERS}},
+            "/predict": {"post": {**predict, "parameters": _HEADERS}},
             "/v2/health/live": {"get": _public("Whether the process answers", "live")},
             "/v2/health/ready": {"get": _public("Whether new requests are welcome", "ready")},
             "/v2": {"get": _got("Who answers", "ServerMetadata")},
-            "/v2/models/{name}": {"get": {**_got("The model's tensors", "ModelMetadata"), "parameters": [model]}},
-            "/v2/models/{name}/ready": {"get": {**_got("Whether the model is ready", "Ready"), "parameters": [model]}},
-            "/v2/models/{name}/infer": {"post": infer},
+            **every,
             "/openapi.json": {"get": _got("This document", "Document")},
             "/docs": {"get": _got("This document as a page", "Page", kind="text/html")},
+            **{
+                path: {"post": {**_posted(asked, told, "Error"), "parameters": _HEADERS[1:]}}
+                for path, (asked, told) in more.posted.items()
+            },
+            **{path: {"get": _got(summary, told)} for path, (summary, told) in more.got.items()},
         },
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "`underlay keys create`"}},
-            "schemas": _schemas(service, inputs_of(served)),
+            "schemas": {**_all_schemas(service), **more.schemas},
         },
     }
+
+
+def _all_schemas(service: Service) -> dict[str, Any]:
+    """Those of the default by their names, and those of every other model with its name behind."""
+    found = _shared()
+    for name, model in service.models.items():
+        end = "" if name == service.default else f"-{name}"
+        found |= {f"{key}{end}": one for key, one in _schemas(model, service.limits, end).items()}
+    return found
+
+
+def _of_any(operation: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The same of whichever model is named: its question, its answers."""
+
+    def either(content: dict[str, Any]) -> dict[str, Any]:
+        place = content[JSON]["schema"]["$ref"]
+        return {JSON: {"schema": {"anyOf": [{"$ref": place}, *({"$ref": f"{place}-{name}"} for name in names[1:])]}}}
+
+    if len(names) == 1:
+        return dict(operation)
+    done, body = operation["responses"]["200"], operation["requestBody"]
+    responses = {**operation["responses"], "200": {**done, "content": either(done["content"])}}
+    return {**operation, "requestBody": {**body, "content": either(body["content"])}, "responses": responses}
 
 
 _DESCRIPTION = (
@@ -67,27 +110,26 @@ _HEADERS: list[dict[str, Any]] = [
         "description": "Given back with the answer; one of the server's own without it.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
     },
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Where answers are kept: the same request sent again within a day gets the same answer.",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    },
 ]
 
 
-def _schemas(service: Service, described: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    served = service.served
-    row = _object({name: _value(one, name in service.files) for name, one in described.items()})
-    answers = _object({target.name: _answer(target) for target in served.targets})
-    tensor = {
-        "name": {"type": "string"},
-        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 3},
-        "datatype": {"type": "string"},
-        "parameters": {"type": "object"},
-        "data": {"type": "array"},
-    }
-    rows = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "minItems": 1}
-    asked = {
-        "row": {"$ref": "#/components/schemas/Row"},
-        "rows": rows | {"maxItems": service.limits.items},
-        "scores": {"type": "boolean", "default": False, "description": "Add the probability of every label."},
-        "id": {"type": ["string", "integer"], "description": "Given back as it came."},
-    }
+_TENSOR = {
+    "name": {"type": "string"},
+    "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 3},
+    "datatype": {"type": "string"},
+    "parameters": {"type": "object"},
+    "data": {"type": "array"},
+}
+
+
+def _shared() -> dict[str, Any]:
+    """Schemas that are alike for every model."""
     error = {
         "code": {"type": "string", "examples": list(ANSWERS)},
         "message": {"type": "string"},
@@ -96,9 +138,31 @@ def _schemas(service: Service, described: Mapping[str, Mapping[str, Any]]) -> di
         "expected": {"description": "What would be right."},
         "offset": {"type": "integer"},
     }
+    return {
+        "Error": _object({"error": _object(error, needed=["code", "message", "request_id"])}),
+        "InferError": _object({"error": {"type": "string"}}),
+        "ServerMetadata": {"type": "object"},
+        "ModelMetadata": {"type": "object"},
+        "Ready": {"type": "object"},
+        "Document": {"type": "object"},
+        "Page": {"type": "string"},
+    }
+
+
+def _schemas(model: Model, limits: Limits, end: str) -> dict[str, Any]:
+    """What one model is asked and answers; a reference to a schema of its own has `end` behind its name."""
+    served, described = model.served, model.prod.inputs
+    answers = _object({target.name: _answer(target) for target in served.targets})
+    one = {"$ref": f"#/components/schemas/Row{end}"}
+    asked = {
+        "row": one,
+        "rows": {"type": "array", "items": one, "minItems": 1, "maxItems": limits.items},
+        "scores": {"type": "boolean", "default": False, "description": "Add the probability of every label."},
+        "id": {"type": ["string", "integer"], "description": "Given back as it came."},
+    }
     posted = {"name": {"type": "string"}, "parameters": {"type": "object"}}
     return {
-        "Row": row,
+        "Row": _object({name: _value(column, name in model.form.files) for name, column in described.items()}),
         "Question": {**_object(asked, needed=[]), "oneOf": [{"required": ["row"]}, {"required": ["rows"]}]},
         "Answers": _object(
             {
@@ -106,17 +170,17 @@ def _schemas(service: Service, described: Mapping[str, Mapping[str, Any]]) -> di
                 "version": {"type": "string"},
                 "predictions": {"type": "array", "items": answers},
                 "id": {"type": ["string", "integer"]},
+                "prediction_ids": {"type": "array", "items": {"type": "string"}, "description": "If they are kept."},
             },
             needed=["model", "version", "predictions"],
         ),
-        "Error": _object({"error": _object(error, needed=["code", "message", "request_id"])}),
         "InferRequest": _object(
             {
                 "id": {"type": "string"},
                 "parameters": {"type": "object"},
                 "inputs": {
                     "type": "array",
-                    "items": _object(tensor, needed=[name for name in INPUT if name != "parameters"]),
+                    "items": _object(_TENSOR, needed=[name for name in INPUT if name != "parameters"]),
                     "description": "One a column: " + json.dumps(list(described.values())),
                 },
                 "outputs": {"type": "array", "items": _object(posted, needed=["name"])},
@@ -128,16 +192,11 @@ def _schemas(service: Service, described: Mapping[str, Mapping[str, Any]]) -> di
                 "model_name": {"const": served.name},
                 "model_version": {"type": "string"},
                 "id": {"type": "string"},
-                "outputs": {"type": "array", "items": _object(tensor, needed=["name", "shape", "datatype", "data"])},
+                "parameters": {"type": "object"},
+                "outputs": {"type": "array", "items": _object(_TENSOR, needed=["name", "shape", "datatype", "data"])},
             },
             needed=["model_name", "outputs"],
         ),
-        "InferError": _object({"error": {"type": "string"}}),
-        "ServerMetadata": {"type": "object"},
-        "ModelMetadata": {"type": "object"},
-        "Ready": {"type": "object"},
-        "Document": {"type": "object"},
-        "Page": {"type": "string"},
     }
 
 

@@ -5,7 +5,7 @@ A sentence never holds what was sent: no value, path or message of a library; wh
 
 import random
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 ROW = (
     422,
@@ -97,6 +97,8 @@ class Refusal(Exception):
     422
     """
 
+    answers: ClassVar[Mapping[str, tuple[int, str]]] = ANSWERS
+
     def __init__(
         self,
         code: str,
@@ -108,8 +110,8 @@ class Refusal(Exception):
     ) -> None:
         super().__init__(code)
         self.code = code
-        self.status, self.message = ANSWERS.get(code, ROW)
-        if code not in ANSWERS and code.endswith(TOO_LARGE):
+        self.status, self.message = self.answers.get(code, ROW)
+        if code not in self.answers and code.endswith(TOO_LARGE):
             self.status = 413
         self.field = field
         self.details = details
@@ -121,7 +123,7 @@ class Refusal(Exception):
 
     def within(self, prefix: str) -> "Refusal":
         """The same, of a part that lies at `prefix`."""
-        found = Refusal(self.code, field=prefix + (self.field or ""), headers=self.headers, **self.details)
+        found = type(self)(self.code, field=prefix + (self.field or ""), headers=self.headers, **self.details)
         found.headers = self.headers
         return found
 

@@ -7,32 +7,35 @@ import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
 
-from underlay.bundle import open_bundle, valid_name
 from underlay.core import ResourceError, UsageError
 from underlay.serve.access import OPEN_SECONDS, Access
 from underlay.serve.allowances import Allowances
 from underlay.serve.app import admin_app, data_app
 from underlay.serve.edge import edge
 from underlay.serve.entrance import Entrance
+from underlay.serve.kept_aliases import locked
 from underlay.serve.keys import default_path, read_keys
 from underlay.serve.limits import Limits
+from underlay.serve.named import Named
 from underlay.serve.peers import Crowd
 from underlay.serve.quotas import Quotas
-from underlay.serve.served import Served
+from underlay.serve.releases import Releases
 from underlay.serve.service import Service
+from underlay.serve.starting import open_service
 from underlay.serve.surroundings import watch
 from underlay.serve.tls import Certificate
+from underlay.serve.watching import watch_folders, watch_hanging
 
 LOG = logging.getLogger("underlay.serve")
 LOOPBACK = "127.0.0.1"
-ADMIN_BODY = 1 << 10
-"""Nothing of the second listener takes a body."""
+ADMIN_BODY = 16 << 10
+"""Names and a path are all that the second listener takes."""
 
 CUT = 5.0
 """Seconds after the drain in which connections are given up."""
@@ -45,13 +48,12 @@ class Settings:
     """What one server is told.
 
     Args:
-        bundle: Folder.
+        bundles: What is served; the first is the default.
         host: Address of the listener for everybody.
         port: Its port; 0: any free one.
         admin_port: Port of the listener for figures, on this machine alone; 0: any free one.
         keys: File of keys; None: the user's own.
         keyless: Whether requests need no key in the first minutes.
-        name: Of the model in addresses; None: the folder's.
         limits: Of everything.
         state: Where answers are kept: a folder, or the address of a database; None: nowhere.
         audit: Folder of the signing key and the checkpoints; None: the state's.
@@ -60,15 +62,15 @@ class Settings:
         tls_cert: PEM chain of the listener for everybody; None: it speaks plain HTTP.
         tls_key: Its key.
         usage: File that counts what keys asked today; None: beside the file of keys.
+        aliases: File that keeps what operators change; None: `aliases.json` in a state that is a folder, else nowhere.
     """
 
-    bundle: Path
+    bundles: Sequence[Named]
     host: str = LOOPBACK
     port: int = 8000
     admin_port: int = 8001
     keys: Path | None = None
     keyless: bool = False
-    name: str | None = None
     limits: Limits = field(default_factory=Limits)
     state: str | None = None
     audit: Path | None = None
@@ -77,6 +79,7 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     usage: Path | None = None
+    aliases: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,11 @@ class Started:
     Args:
         url: For everybody.
         admin_url: For figures.
-        name: Of the model.
-        version: Of the model.
+        name: Of the default model.
+        version: That answers for it.
         rate: Rows a second that it answered before it served.
+        versions: Of all models, by name.
+        stopped: Whether an operator had stopped all.
     """
 
     url: str
@@ -96,6 +101,8 @@ class Started:
     name: str
     version: str
     rate: float
+    versions: Mapping[str, Sequence[str]]
+    stopped: bool
 
 
 def run(settings: Settings, *, started: Callable[[Started], None] = lambda told: None) -> None:
@@ -114,28 +121,25 @@ def run(settings: Settings, *, started: Callable[[Started], None] = lambda told:
     """
     keys = settings.keys or default_path()
     _check_access(settings, keys)
-    name = settings.name or settings.bundle.resolve().name
-    if not valid_name(name):
-        raise UsageError(
-            f"a model cannot be called {name!r:.80} in an address",
-            "pass --name with small letters, digits, dots, dashes or underscores",
-            code="name",
-        )
     if settings.port == settings.admin_port != 0:
         raise UsageError(f"both listeners would take port {settings.port}", "pass another --admin-port", code="address")
     certificate, allowances = _certificate(settings), _allowances(settings, keys)
-    with _bound(settings.host, settings.port) as data, _bound(LOOPBACK, settings.admin_port) as admin:
-        served = Served(name, open_bundle(settings.bundle))
+    aliases = _aliases(settings)
+    with (
+        _bound(settings.host, settings.port) as data,
+        _bound(LOOPBACK, settings.admin_port) as admin,
+        locked(aliases),
+    ):
         access = Access(
             keys,
             open_seconds=OPEN_SECONDS if settings.keyless else 0.0,
             failures=settings.limits.failed_keys,
             allowances=allowances,
         )
-        service = Service(served, limits=settings.limits)
+        service = open_service(settings.bundles, limits=settings.limits, path=aliases)
         with _recording(service, settings):
             try:
-                asyncio.run(_serve(service, access, data, admin, started, certificate, _kept_in(settings)))
+                asyncio.run(_serve(service, access, data, admin, started, certificate, _kept_in(settings), aliases))
             finally:
                 allowances.close()
 
@@ -156,6 +160,9 @@ def _recording(service: Service, settings: Settings) -> Iterator[None]:
         days=settings.retain_days,
     )
     service.records = journal
+    for version in service.versions():
+        if version is not service.model.prod:
+            journal.started(version.served)
     try:
         yield
     finally:
@@ -201,6 +208,12 @@ def _kept_in(settings: Settings) -> Path | None:
     return None if settings.state is None or "://" in settings.state else Path(settings.state)
 
 
+def _aliases(settings: Settings) -> Path | None:
+    """The file that outlives the server, if there is a place for one."""
+    folder = _kept_in(settings)
+    return settings.aliases or (None if folder is None else folder / "aliases.json")
+
+
 class _Listener(uvicorn.Server):
     """Leaves signals to us: two of them share one process."""
 
@@ -217,13 +230,15 @@ async def _serve(
     started: Callable[[Started], None],
     certificate: Certificate | None,
     folder: Path | None,
+    aliases: Path | None,
 ) -> None:
     limits, loop, stop = service.limits, asyncio.get_running_loop(), asyncio.Event()
     crowd = Crowd(limits)
     public = _listener(
         data_app(service, access), service, body_bytes=service.body_bytes, crowd=crowd, certificate=certificate
     )
-    private = _listener(admin_app(service, access), service, body_bytes=ADMIN_BODY, crowd=Crowd(limits))
+    releases = Releases(service, aliases)
+    private = _listener(admin_app(releases, access), service, body_bytes=ADMIN_BODY, crowd=Crowd(limits))
     watch(
         service.metrics.registry,
         connections=lambda: crowd.total,
@@ -236,6 +251,10 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     service.start()
     serving = [loop.create_task(public.serve([data])), loop.create_task(private.serve([admin]))]
+    watching = [
+        loop.create_task(watch_hanging(service)),
+        loop.create_task(watch_folders(service, releases.loader)),
+    ]
     while not (public.started and private.started):
         await asyncio.sleep(0.01)
     told = Started(
@@ -244,6 +263,8 @@ async def _serve(
         service.served.name,
         service.served.version,
         _rate(service),
+        {name: list(model.versions) for name, model in service.models.items()},
+        service.stopped,
     )
     started(told)
     LOG.info("started", extra={"fields": {"url": told.url, "model": told.name, "version": told.version}})
@@ -256,6 +277,9 @@ async def _serve(
     public.should_exit = True
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(asyncio.shield(serving[0]), limits.drain_seconds)
+    for task in watching:
+        task.cancel()
+    releases.close()
     await service.stop()
     private.should_exit = True
     await asyncio.gather(*serving)
