@@ -42,5 +42,5 @@ def answered(rows: Sequence[dict[str, Any]], *, inputs: bool = True, key: str = 
 def keep(store: Store, *texts: str, once: Once | None = None, **more: Any) -> list[str]:
     """Ids of answers to rows of these texts, durable."""
     one = answered([{"text": text, "size": 1.5} for text in texts], **more)
-    told, _ = store.write(lambda transaction: one.write(transaction, told={"model": "shop"}, once=once))
+    told = store.write(lambda transaction: one.write(transaction, told={"model": "shop"}, once=once))
     return list(told["prediction_ids"])

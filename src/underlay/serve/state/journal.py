@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sqlalchemy import select
 from starlette.requests import Request
 from starlette.routing import Route
 
+from underlay.serve.entrance import deadline_of
 from underlay.serve.records import Described, key_of
 from underlay.serve.redaction import ready
 from underlay.serve.refusals import Refusal
@@ -80,12 +82,32 @@ class Record:
             self.served.name,
             seal_of(self.served),
             key_of(self.request),
-            await self.inputs if self.inputs is not None else [],
+            await self._kept(),
             outputs,
             [lowest_confidence(answer) for answer in answers],
         )
-        told, _ = await self.journal.durably(lambda transaction: answered.write(transaction, told=told, once=self.once))
-        return told
+
+        def work(transaction: Transaction) -> dict[str, Any]:
+            if answered.bundle not in self.journal.declared:  # it was loaded while the server ran
+                declare(transaction, self.served)
+            return answered.write(transaction, told=told, once=self.once)
+
+        done = await self.journal.durably(work)
+        self.journal.declared.add(answered.bundle)
+        return done
+
+    async def _kept(self) -> list[KeptInput]:
+        """What may be kept of every row.
+
+        Raises:
+            Refusal: `redaction_timeout`, `redaction_failed`, `deadline_exceeded`.
+        """
+        if self.inputs is None:
+            return []
+        try:
+            return await asyncio.wait_for(self.inputs, max(0.0, deadline_of(self.request) - time.monotonic()))
+        except TimeoutError:
+            raise Refusal("deadline_exceeded") from None
 
 
 class Journal:
@@ -99,6 +121,8 @@ class Journal:
     def __init__(self, store: Store, *, inputs: bool = True) -> None:
         self.store = store
         self._inputs = inputs
+        self.declared: set[str] = set()
+        """Seals of the bundles that the state knows."""
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="redact")
 
     @property
@@ -175,29 +199,21 @@ class Journal:
         return described()
 
     def started(self, served: Served) -> None:
-        """Tell the chain which bundle is served from now on.
+        """Tell the chain that a bundle is served from now on.
+
+        Args:
+            served: Under its name.
 
         Raises:
             StoreFailed: It could not be told.
         """
-        entry = Entry("server", "start", object=served.name, model=seal_of(served))
-        self.store.write(lambda transaction: _tell(transaction, served, entry))
 
-    async def note(self, actor: str, action: str, served: Served, *, extra: Mapping[str, Any] | None = None) -> None:
-        """Tell the chain that an operator changed what is served, before it is so.
+        def work(transaction: Transaction) -> None:
+            declare(transaction, served)
+            transaction.append(Entry("server", "start", object=served.name, model=seal_of(served)))
 
-        Args:
-            actor: Id of his key.
-            action: `load`, `unload`, `alias`, `stop_answering`, `start_answering`.
-            served: Which bundle it concerns.
-            extra: More, JSON data.
-
-        Raises:
-            Refusal: It could not be told.
-        """
-        told = {"version": served.version, **(extra or {})}
-        entry = Entry(actor, action, object=served.name, model=seal_of(served), extra=told)
-        await self.durably(lambda transaction: _tell(transaction, served, entry))
+        self.store.write(work)
+        self.declared.add(seal_of(served))
 
     def close(self) -> None:
         """Write what waits; nothing is kept afterwards."""
@@ -257,6 +273,15 @@ def _tell(transaction: Transaction, served: Served, entry: Entry) -> None:
         files = json.dumps(sorted(served.bundle.file_columns), ensure_ascii=False)
         transaction.add(BUNDLES, seal=seal, model=served.name, schema=schema, files=files)
     transaction.append(entry)
+
+
+def declare(transaction: Transaction, served: Served) -> None:
+    """See that the state knows a bundle's columns, targets and labels."""
+    seal = seal_of(served)
+    if transaction.first(select(BUNDLES.c.seal).where(BUNDLES.c.seal == seal)) is None:
+        schema = json.dumps(served.bundle.schema.to_dict(), ensure_ascii=False)
+        files = json.dumps(sorted(served.bundle.file_columns), ensure_ascii=False)
+        transaction.add(BUNDLES, seal=seal, model=served.name, schema=schema, files=files)
 
 
 def seal_of(served: Served) -> str:

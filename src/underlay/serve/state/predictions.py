@@ -52,13 +52,13 @@ class Answered:
             once: The request's name for itself.
 
         Returns:
-            What to answer, and whether it is the answer to an earlier request of this name.
+            What to answer: it, or what an earlier request of this name was told.
 
         Raises:
             Refusal: `idempotency_reused`.
         """
         if once is not None and (stored := once.look_again(transaction)) is not None:
-            return stored, True
+            return stored
         ids = [f"{token}-{place}" for token in (token_hex(16),) for place in range(len(self.inputs))]
         rows = [self._row(place, identity, transaction.now) for place, identity in enumerate(ids)]
         rules = rule_set() if any(kept.text is not None for kept in self.inputs) else ""
@@ -79,7 +79,7 @@ class Answered:
         told = {**told, "prediction_ids": ids}
         if once is not None:
             once.remember(transaction, seq=seq, answer=told)
-        return told, False
+        return told
 
     def _row(self, place: int, identity: str, now: int) -> dict[str, Any]:
         kept = self.inputs[place]
