@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,12 @@ class Server:
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, headers=self.headers(), timeout=60)
 
+    def admin(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """The second port, with its key."""
+        headers = {"authorization": f"Bearer {self.admin_key}", "content-type": "application/json"}
+        content = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        return httpx.request(method, self.admin_url + path, content=content, headers=headers, timeout=60)
+
     def figures(self) -> dict[str, float]:
         """What /metrics says, by name and labels."""
         headers = {"authorization": f"Bearer {self.admin_key}"}
@@ -101,14 +107,19 @@ def exchange(peer: socket.socket, data: bytes) -> bytes:
 
 @contextmanager
 def serving(
-    folder: Path, scratch: Path, *options: str, odd: bool = False, environment: Mapping[str, str] | None = None
+    served: Path | Sequence[str],
+    scratch: Path,
+    *options: str,
+    odd: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """A server of this bundle; killed if the test has not stopped it."""
+    """A server of this bundle, or of what these words name; killed if the test has not stopped it."""
+    words = [str(served)] if isinstance(served, Path) else list(served)
     keys, log = scratch / "keys.json", scratch / "log"
     key, _ = create(keys, name="test")
     admin_key, _ = create(keys, name="watch", scopes=["admin"])
     program = [sys.executable, str(ODD)] if odd else [sys.executable, "-m", "underlay"]
-    command = [*program, "serve", str(folder), "--port", "0", "--admin-port", "0", "--keys", str(keys), "--json"]
+    command = [*program, "serve", *words, "--port", "0", "--admin-port", "0", "--keys", str(keys), "--json"]
     # Tests ask faster than a key may by itself.
     command += ["--limit", "leave_seconds=0.2", "--limit", "key_rate=100000", *options]
     with log.open("w", encoding="utf-8") as errors:

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from underlay.cli import compress, doctor, evaluate, export, fit, predict, redact, report, serve, verify
+from underlay.cli.admin import app as admin
 from underlay.cli.data import app as data
 from underlay.cli.failures import Failure, Terminated, failure_of
 from underlay.cli.feedback import app as feedback
@@ -50,6 +51,7 @@ for command in (fit, predict, evaluate, report, compress, export, verify, redact
     app.command(epilog=DEBUG)(getattr(command, command.__name__.rpartition(".")[2]))
 app.add_typer(data, name="data")
 app.add_typer(keys, name="keys")
+app.add_typer(admin, name="admin")
 app.add_typer(state, name="state")
 app.add_typer(feedback, name="feedback")
 

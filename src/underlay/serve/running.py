@@ -237,6 +237,8 @@ async def _serve(
     public = _listener(
         data_app(service, access), service, body_bytes=service.body_bytes, crowd=crowd, certificate=certificate
     )
+    # a model that is loaded later may take larger bodies
+    service.on_change = lambda: setattr(public.config.http, "body_bytes", service.body_bytes)
     releases = Releases(service, aliases)
     private = _listener(admin_app(releases, access), service, body_bytes=ADMIN_BODY, crowd=Crowd(limits))
     watch(

@@ -55,6 +55,7 @@ class Service:
         self.draining = False
         self.stopped = False
         self.edition = 0
+        self.on_change: Callable[[], None] = lambda: None
         self.records: Records = NoRecords()
         self.models: dict[str, Model] = {}
         self.default = served.name
@@ -125,6 +126,7 @@ class Service:
         self.version_metrics.changed.labels(served.name, version.label).set_function(lambda: float(version.changed))
         self.show_weights(served.name)
         self.edition += 1
+        self.on_change()
 
     def uninstall(self, version: Version) -> None:
         """Forget a version; whoever counts on it has it still."""
@@ -134,6 +136,7 @@ class Service:
             del self.models[model.name]
         self.version_metrics.forget(model.name, version.label)
         self.edition += 1
+        self.on_change()
 
     def show_weights(self, name: str) -> None:
         """Bring the figures up to date after aliases of a model moved."""
