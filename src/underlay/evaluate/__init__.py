@@ -13,6 +13,11 @@ from underlay.evaluate.confusion import Confusion as Confusion
 from underlay.evaluate.confusion import LabelFigures as LabelFigures
 from underlay.evaluate.confusion import confusion as confusion
 from underlay.evaluate.confusion import label_figures as label_figures
+from underlay.evaluate.contenders import Contender as Contender
+from underlay.evaluate.contenders import Lost as Lost
+from underlay.evaluate.contenders import Search as Search
+from underlay.evaluate.contenders import Targets as Targets
+from underlay.evaluate.contenders import front as front
 from underlay.evaluate.contributions import Contribution as Contribution
 from underlay.evaluate.contributions import contributions as contributions
 from underlay.evaluate.examination import Calibration as Calibration
@@ -31,6 +36,11 @@ from underlay.evaluate.mistakes import Mistake as Mistake
 from underlay.evaluate.mistakes import confident_mistakes as confident_mistakes
 from underlay.evaluate.next_item_baselines import next_item_baselines as next_item_baselines
 from underlay.evaluate.ranked import ranks_of as ranks_of
+from underlay.evaluate.recommendation import closest as closest
+from underlay.evaluate.recommendation import costs as costs
+from underlay.evaluate.recommendation import recommendation as recommendation
+from underlay.evaluate.recommendation import told_of as told_of
+from underlay.evaluate.recommendation import value_of as value_of
 from underlay.evaluate.report import CheckLine as CheckLine
 from underlay.evaluate.report import DataFacts as DataFacts
 from underlay.evaluate.report import Fact as Fact

@@ -8,8 +8,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import TypeAdapter
 
-from underlay.evaluate import charts, wording
+from underlay.evaluate import charts, search_charts, wording
+from underlay.evaluate.contenders import Search
 from underlay.evaluate.examination import Examination
+from underlay.evaluate.recommendation import points
 from underlay.evaluate.remarks import remarks
 
 
@@ -122,6 +124,7 @@ class ReportData:
         phases: Where the time went.
         notes: What a reader must know before relying on it (warnings), one sentence each.
         unmeasured: What was not measured, one sentence each.
+        search: How it was found among others, where it was sought.
     """
 
     title: str
@@ -136,6 +139,7 @@ class ReportData:
     phases: tuple[Phase, ...] = ()
     notes: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
+    search: Search | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -184,5 +188,7 @@ def _environment() -> Environment:
     ):
         environment.globals[words.__name__] = words
     environment.globals["charts"] = charts
+    environment.globals["search_charts"] = search_charts
+    environment.globals["points"] = points
     environment.globals["remarks"] = remarks
     return environment

@@ -110,6 +110,11 @@ def loaded(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> Si
     return model.eval()
 
 
+def parameters(model: SignalModel | FusedModel) -> int:
+    """How many numbers it has."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def answered(model: SignalModel | FusedModel, rows: EncodedRows, *, like: Learned) -> Learned:
     """The model with what it says of the validation rows; what it has learned is told as of `like`."""
     found = sweep(model, rows, batch_tokens=8192)

@@ -12,17 +12,15 @@ from underlay.compress import MAX_DROP, Exported
 from underlay.compress.loss import Judge, require_points
 from underlay.compress.pruning import UNITS
 from underlay.core import GateNotMet, Listener, UsageError, nearest
-from underlay.strategies.candidate import Candidate, sealed, start, torch_model, validation_rows
+from underlay.strategies.bodies import taught
+from underlay.strategies.candidate import Candidate, parameters, sealed, start, torch_model, validation_rows
 from underlay.strategies.comparison import Line, compared
-from underlay.strategies.distil import distil
 from underlay.strategies.listening import Say
 from underlay.strategies.quantised import in_words, quantised, released
-from underlay.strategies.read_again import Sources, read_again, sources_of
-from underlay.strategies.recipe import Recipe
+from underlay.strategies.read_again import read_again, sources_of
 from underlay.strategies.release import Lineage, release
 from underlay.strategies.run_folder import RunFolder
 from underlay.strategies.smaller import pruned, with_smaller_vocabulary
-from underlay.strategies.students import student_recipe
 from underlay.strategies.trial import Trial, Tried
 
 
@@ -137,8 +135,12 @@ def compress(
         judge = Judge.of(original, validation_rows(candidate.measured.data))
         trial = Trial(judge, max_drop, say)
         if wanted.distil is not None:
-            student = taught(original, sources, wanted.distil, unlabelled=unlabelled, place=Path(place), say=say)
-            candidate = trial.tried("distillation", candidate, student)
+            made = taught(
+                original, sources, wanted.distil, out=Path(place) / "student", unlabelled=unlabelled, listener=listener
+            )
+            student = start(made, read_again(made, sources, cache=cache, say=Say(None)), cache=cache, say=say)
+            known = {"student": wanted.distil, "parameters": parameters(student.measured.learned.model)}
+            candidate = trial.tried("distillation", candidate, replace(student, facts={"distillation": known}))
         if wanted.vocabulary:
             say.phase("vocabulary", "leaving out entries that no training row takes")
             step = partial(with_smaller_vocabulary, words=wanted.words, cache=cache)
@@ -156,37 +158,6 @@ def compress(
             bundle = released(graph.path, in_words(graph), measured, final, force=force)
         say.phase("time", f"timing {original.path} and {bundle.path}")
         return Compressed(bundle, tuple(trial.steps), compared([original, bundle], data, seconds=seconds))
-
-
-def taught(
-    teacher: Bundle, sources: Sources, student: str, *, unlabelled: Any = None, place: Path, say: Say
-) -> Candidate:
-    """A student of the bundle, split as that was: the rows it is judged by taught neither of them.
-
-    Args:
-        teacher: The original.
-        sources: Where its data is.
-        student: As `student_recipe` reads it.
-        unlabelled: Further rows, which the teacher alone teaches.
-        place: Folder of its run.
-        say: Told what it learns.
-    """
-    known = Recipe.check(teacher.provenance["recipe"])
-    same = {"seed": known.seed, "data": known.data.model_dump(mode="json"), "track": {"tensorboard": False}}
-    recipe = student_recipe(student).change({**same, "train": {"threads": known.train.threads}})
-    made = distil(
-        teacher,
-        sources.training,
-        student=recipe,
-        unlabelled=unlabelled,
-        out=place / "student",
-        test=sources.test,
-        listener=say.listener,
-    )
-    data = read_again(made.bundle, sources, cache=place / "cache", say=Say(None))
-    candidate = start(made.bundle, data, cache=place / "cache", say=say)
-    parameters = sum(one.numel() for one in candidate.measured.learned.model.parameters())
-    return replace(candidate, facts={"distillation": {"student": student, "parameters": parameters}})
 
 
 def _in_eight_bits(candidate: Candidate, trial: Trial, place: Path, *, static: bool) -> Exported | None:

@@ -23,6 +23,7 @@ from underlay.evaluate import (
     Learning,
     Phase,
     ReportData,
+    Search,
     SideBySide,
     baselines,
     choose_thresholds,
@@ -67,11 +68,13 @@ class Lineage:
         parent: Seal of the bundle it comes from.
         facts: What the provenance says of it, JSON data by key.
         told: A sentence for the card.
+        search: What the report shows of how it was found.
     """
 
     parent: str
     facts: Mapping[str, Any]
     told: str
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -351,6 +354,7 @@ def _report(measured: Measured, examined: tuple[Examination, ...], run: RunFolde
             "Robustness to attacks, fairness between groups and faithfulness of explanations were not measured.",
             "Figures hold for rows like the test rows; later data may differ.",
         ),
+        search=None if measured.lineage is None else measured.lineage.search,
     )
 
 

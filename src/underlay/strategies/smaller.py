@@ -16,7 +16,7 @@ from underlay.core import Batch, derive_seed, stream
 from underlay.models import FusedModel, SignalModel
 from underlay.objectives import Objective, build_objective
 from underlay.strategies import prepare
-from underlay.strategies.candidate import Candidate, answered, loaded
+from underlay.strategies.candidate import Candidate, answered, loaded, parameters
 from underlay.strategies.hiding import hiding_of
 from underlay.strategies.learn import Learned, learn
 from underlay.strategies.release import Measured
@@ -80,28 +80,50 @@ def pruned(candidate: Candidate, *, ratio: float, units: Sequence[str], folder: 
     Raises:
         UsageError: The model has nothing of the kind, or the ratio is none.
     """
+    smaller = cut(candidate, ratio=ratio, units=units)
+    return smaller if ratio == 0 else mended(smaller, candidate, folder=folder)
+
+
+def cut(candidate: Candidate, *, ratio: float, units: Sequence[str]) -> Candidate:
+    """Fewer units, those that stay as they were.
+
+    Args:
+        candidate: Before.
+        ratio: Share of each kind of unit that goes.
+        units: Kinds; see `compress.pruning.UNITS`.
+
+    Raises:
+        UsageError: The model has nothing of the kind, or the ratio is none.
+    """
     measured = candidate.measured
     require_prunable(measured.config)
     measured.say.phase("prune", f"reading what matters from the gradients of {IMPORTANCE_ROWS} rows at most")
-    objective = objective_of(measured)
-    found = importance(measured.learned.model, _alone(candidate), _loss(measured.learned.model, objective))
+    found = importance(measured.learned.model, _alone(candidate), _loss(measured.learned.model, objective_of(measured)))
     kept = {name: choose(one, ratio, units=units) for name, one in found.items()}
     config, weights = prune(measured.config, measured.learned.model.state_dict(), kept)
     model = loaded(config, weights)
-    fell = answered(model, candidate.rows[1], like=measured.learned)
-    if ratio == 0:
-        return replace(candidate, measured=replace(measured, config=config, learned=fell))
-    learned = recovered(replace(measured, config=config), candidate.rows, model, objective=objective, folder=folder)
-    was, now = _count(measured.learned.model), _count(learned.model)
-    told = {
-        "ratio": ratio,
-        "units": list(units),
-        "parameters": [was, now],
-        "steps": learned.state.progress.step,
-    }
+    was, now = parameters(measured.learned.model), parameters(model)
     measured.say.note(f"{was:,} parameters became {now:,}")
+    told = {"ratio": ratio, "units": list(units), "parameters": [was, now]}
+    learned = answered(model, candidate.rows[1], like=measured.learned)
     changed = replace(measured, config=config, learned=learned)
     return Candidate(changed, candidate.rows, {**candidate.facts, "pruning": told})
+
+
+def mended(smaller: Candidate, before: Candidate, *, folder: Path) -> Candidate:
+    """What `cut` gave, after a short training.
+
+    Args:
+        smaller: What `cut` gave.
+        before: What it was given: says what is minimised.
+        folder: Of the training's state.
+    """
+    model = smaller.measured.learned.model
+    objective = objective_of(before.measured)
+    learned = recovered(smaller.measured, smaller.rows, model, objective=objective, folder=folder)
+    told = {**smaller.facts["pruning"], "steps": learned.state.progress.step}
+    changed = replace(smaller.measured, learned=learned)
+    return Candidate(changed, smaller.rows, {**smaller.facts, "pruning": told})
 
 
 def recovered(
@@ -171,7 +193,3 @@ def _loss(model: SignalModel | FusedModel, objective: Objective) -> Any:
     trained = Trainable(model, objective).eval()
     state = objective.init(trained.learner)
     return lambda batch: trained(batch, state, 0).total
-
-
-def _count(model: SignalModel | FusedModel) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
