@@ -215,6 +215,27 @@ class Journal:
         self.store.write(work)
         self.declared.add(seal_of(served))
 
+    async def note(self, actor: str, action: str, served: Served, *, extra: Mapping[str, Any] | None = None) -> None:
+        """Tell the chain that an operator changed what is served, before it is so.
+
+        Args:
+            actor: Id of his key.
+            action: `load`, `unload`, `alias`, `stop_answering`, `start_answering`.
+            served: Which bundle it concerns.
+            extra: More, JSON data.
+
+        Raises:
+            Refusal: It could not be told.
+        """
+        told = {"version": served.version, **(extra or {})}
+
+        def work(transaction: Transaction) -> None:
+            declare(transaction, served)
+            transaction.append(Entry(actor, action, object=served.name, model=seal_of(served), extra=told))
+
+        await self.durably(work)
+        self.declared.add(seal_of(served))
+
     def close(self) -> None:
         """Write what waits; nothing is kept afterwards."""
         self._threads.shutdown(wait=False, cancel_futures=True)
