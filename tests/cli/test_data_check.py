@@ -49,6 +49,21 @@ def test_files_of_pictures_are_looked_into_row_by_row(pictures, underlay):
     assert checked(underlay, str(pictures), "--image", "photo", "--target", "kind", "--strict")[2] == 3
 
 
+def test_nothing_is_fetched_to_look_into_pictures_that_a_trained_trunk_suits(tmp_path, underlay):
+    pillow = pytest.importorskip("PIL.Image", reason="the extra image is not installed")
+    rng = np.random.default_rng(0)
+    for row in range(24):
+        folder = tmp_path / "photos" / ("night" if row % 2 else "day")
+        folder.mkdir(parents=True, exist_ok=True)
+        coarse = rng.integers(0, 100 if row % 2 else 256, (6, 6, 3), dtype=np.uint8)
+        pillow.fromarray(coarse).resize((120, 120)).save(folder / f"{row}.png")
+    away = {"UNDERLAY_CACHE": str(tmp_path / "nothing here"), "UNDERLAY_OFFLINE": "1"}
+    done = underlay("data", "check", "photos", "--json", **away)
+    assert done.returncode == 0, done.stderr
+    assert "sizes" in {one["code"] for one in json.loads(done.stdout)["findings"]}
+    assert not (tmp_path / "nothing here").exists()
+
+
 def test_recordings_are_looked_into_likewise(tmp_path, underlay):
     pytest.importorskip("soundfile", reason="the extra audio is not installed")
     from tests.modalities.sounds import file_bytes, write_classes

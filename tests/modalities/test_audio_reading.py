@@ -1,6 +1,7 @@
 """Whatever a cell holds becomes mono samples at one rate, or a sentence that says why not."""
 
 import base64
+import os
 import struct
 
 import numpy as np
@@ -170,15 +171,20 @@ def test_a_bad_file_is_a_row_error_and_the_others_are_answered(name, tmp_path):
 
 def test_a_file_that_is_not_there_or_is_none_is_a_row_error(tmp_path):
     (tmp_path / "folder.wav").mkdir()
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
     cases = {
-        str(tmp_path / "nothing.wav"): "missing_file",
-        str(tmp_path / "folder.wav"): "folder",
-        "x" * 5_000: "file",
-        "null\0byte.wav": "missing_file",
-        "/dev/zero": "file",
-        "data:audio/wav;base64,@@@": "address",
-        "data:audio/wav,plain": "address",
-        "": "missing_file",
+        str(tmp_path / "nothing.wav"): "file_missing",
+        str(tmp_path / "folder.wav"): "file_kind",
+        str(tmp_path / "pipe.wav"): "file_kind",
+        str(tmp_path / "loop.wav"): "file_loop",
+        "x" * 5_000: "file_missing",
+        "null\0byte.wav": "file_missing",
+        "/dev/zero": "file_kind",
+        "data:audio/wav;base64,@@@": "data_address",
+        "data:audio/wav,plain": "data_address",
+        "": "missing_audio",
+        "  ": "missing_audio",
     }
     for value, code in cases.items():
         with pytest.raises(RowError) as refused:

@@ -115,6 +115,19 @@ def test_csv_json_and_conll_files_of_the_same_sentences_read_alike(tmp_path):
     assert read[0] == read[1] == read[2]
 
 
+def test_a_conll_file_without_tags_is_sentences_and_one_that_changes_its_mind_is_refused(tmp_path):
+    plain = tmp_path / "a.conll"
+    plain.write_text("New York\nis\n\nAda\nsleeps\n".replace(" ", "_"))
+    table = open_table(plain)
+    assert table.columns == ("tokens",)
+    assert table.values("tokens") == [["New_York", "is"], ["Ada", "sleeps"]]
+    assert "without tags" in table.notes[-1]
+    for text, said in (("Ada\nsleeps O\n", "line 2: 2 columns"), ("Ada B\nsleeps\n", "line 2: 1 column in 'sleeps'")):
+        plain.write_text(text)
+        with pytest.raises(DataError, match=said):
+            open_table(plain)
+
+
 def test_sentences_and_tags_with_spaces_between_are_tagging_where_one_says_so(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("sentence,tags\n" + "in Cork,O B\n" * 30 + "Cork is,B O\n" * 30)

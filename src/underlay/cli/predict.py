@@ -14,7 +14,7 @@ from underlay.core import DataError, OutputExists, UsageError
 if TYPE_CHECKING:
     from underlay.bundle import Bundle
 
-DATA_ENDINGS = re.compile(r"\.(csv|tsv|jsonl|parquet|arrow|feather|ts|npz)(\.(gz|zst))?$", re.IGNORECASE)
+DATA_ENDINGS = re.compile(r"\.(csv|tsv|jsonl|parquet|arrow|feather|ts|npz|conll|iob|bio)(\.(gz|zst))?$", re.IGNORECASE)
 NAMED = re.compile(r"(sample|hf):\S+")
 
 BAD_ROWS = 3

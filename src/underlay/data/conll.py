@@ -1,4 +1,4 @@
-"""CoNLL files: a word and its tag a line, a blank line between sentences."""
+"""CoNLL files: a word and its tag a line, or a word alone, and a blank line between sentences."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,13 +22,14 @@ def read_conll(path: Path) -> Table:
     """Give the table of a CoNLL file: a sentence a row, its words in `tokens`, their tags in `tags`.
 
     Columns stand between tabs, or between spaces where no line has a tab; the first is the word and the last the tag,
-    as in CoNLL-2000, 2002 and 2003. Lines of `-DOCSTART-`, and in files with tabs comments (`# ...`), are passed over.
+    as in CoNLL-2000, 2002 and 2003. Where every line has one column, it is the word, and there are no tags: sentences to
+    be tagged. Lines of `-DOCSTART-`, and in files with tabs comments (`# ...`), are passed over.
 
     Args:
         path: The file, plain or compressed.
 
     Raises:
-        DataError: A line has one column only, or another number than the first, or there is no sentence.
+        DataError: A line has another number of columns than the first, or there is no sentence.
     """
     encoding = detect(lambda: open_bytes(path), path.name)
     with open_bytes(path) as file:
@@ -39,7 +40,9 @@ def read_conll(path: Path) -> Table:
         sentences.extend(_sentences(enumerate(lines, 1), path.name, "\t" if tabs else None))
     if not sentences:
         raise DataError(f"{path.name} holds no sentence", "write a word and its tag a line", code="empty_file")
-    arrow = pa.table({WORDS: [words for _, words, _ in sentences], TAGS: [tags for _, _, tags in sentences]})
+    columns = {WORDS: [words for _, words, _ in sentences]}
+    tagged = any(tags for _, _, tags in sentences)
+    arrow = pa.table(columns | ({TAGS: [tags for _, _, tags in sentences]} if tagged else {}))
     words = sum(len(words) for _, words, _ in sentences)
     notes = [encoding.note] if encoding.note else []
     return Table(
@@ -47,7 +50,10 @@ def read_conll(path: Path) -> Table:
         name=path.name,
         digest=digest_of(path),
         folder=path.parent,
-        notes=(*notes, f"{path.name}: {len(sentences):,} sentences of {words:,} words"),
+        notes=(
+            *notes,
+            f"{path.name}: {len(sentences):,} sentences of {words:,} words{'' if tagged else ', without tags'}",
+        ),
         source=path,
         lines=pa.chunked_array([pa.array([line for line, _, _ in sentences], pa.int64())]),
     )
@@ -56,7 +62,7 @@ def read_conll(path: Path) -> Table:
 def _sentences(
     lines: Iterator[tuple[int, str]], name: str, separator: str | None
 ) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Each sentence with the line of its first word."""
+    """Each sentence with the line of its first word; no tags where lines have one column."""
     first, columns = 0, 0
     words: list[str] = []
     tags: list[str] = []
@@ -70,15 +76,15 @@ def _sentences(
         if separator and len(cells) == 1 and cells[0].startswith("#"):
             continue
         columns = columns or len(cells)
-        if len(cells) < 2 or len(cells) != columns:
+        if len(cells) != columns:
             found = f"{name}, line {number}: {len(cells)} {'column' if len(cells) == 1 else 'columns'}"
             raise DataError(
-                f"{found} in {line.strip()[:60]!r}" + (f", {columns} in the lines before" if columns > 1 else ""),
-                "write a word and its tag in every line, and a blank line between sentences",
+                f"{found} in {line.strip()[:60]!r}, {columns} in the lines before",
+                "write a word and its tag in every line, or words alone, and a blank line between sentences",
                 code="conll_columns",
             )
         first = first or number
         words.append(cells[0])
-        tags.append(cells[-1].strip())
+        tags.extend([cells[-1].strip()] if columns > 1 else [])
     if words:
         yield first, words, tags

@@ -88,14 +88,14 @@ class Table:
     def with_files(self, names: Sequence[str]) -> "Table":
         """The table with the relative paths in these columns resolved against the folder of the source.
 
-        Addresses with a scheme (`data:`) and columns that hold no strings stay as they are.
+        Addresses with a scheme (`data:`), empty cells and columns that hold no strings stay as they are.
         """
         found = self
         for name in names:
             column = found.column(name)
             if self.folder is None or column.type != pa.string():
                 continue
-            alone = pc.match_substring_regex(column, r"^(/|[A-Za-z][A-Za-z0-9+.-]+:)")
+            alone = pc.match_substring_regex(column, r"^(/|\s*$|[A-Za-z][A-Za-z0-9+.-]+:)")
             based = pc.binary_join_element_wise(pa.scalar(str(self.folder)), column, "/")
             resolved = pc.if_else(pc.fill_null(alone, True), column, based)
             found = replace(found, arrow=found.arrow.set_column(self.columns.index(name), name, resolved))

@@ -1,10 +1,7 @@
 """From whatever a cell holds to mono samples at one rate: headers are checked before anything is decoded."""
 
-import base64
-import binascii
 import io
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ import numpy as np
 from underlay.core import MissingExtra, RowError
 from underlay.modalities.audio_cut import spans
 from underlay.modalities.audio_kinds import HEAD, READABLE, describe, kind_of, missing_bytes
+from underlay.modalities.cell_files import address_bytes, address_parts, is_address, open_file
 
 RATES = (1_000, 384_000)
 """Hz. Below, speech is unintelligible; above, no converter samples."""
@@ -117,9 +115,11 @@ def _source(value: Any) -> _Samples | BinaryIO:
         raise RowError("the recording is missing", "give a path, the bytes of a file, or samples", code="missing_audio")
     if isinstance(value, str | os.PathLike):
         text = os.fspath(value)
-        if isinstance(text, str) and text.startswith("data:"):
+        if isinstance(text, str) and is_address(text):
             return io.BytesIO(_from_address(text))
-        return _file(text)
+        if not text.strip():
+            raise RowError("the recording is missing: the cell is empty", "give a path", code="missing_audio")
+        return open_file(text, noun="recording")  # closed by `_opened`
     if isinstance(value, bytes | bytearray | memoryview):
         return io.BytesIO(bytes(value))
     if isinstance(value, Mapping):
@@ -178,33 +178,7 @@ def _samples(value: Any) -> np.ndarray:
 
 
 def _from_address(text: str) -> bytes:
-    head, comma, body = text.partition(",")
-    if not comma or not head.endswith(";base64"):
-        raise RowError(f"a data: address must hold base64; found {text[:40]!r}", "write data:audio/wav;base64,...",
-                       code="address")  # fmt: skip
-    try:
-        return base64.b64decode(body, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise RowError(
-            f"the base64 of a data: address is damaged: {error}", "encode it again", code="address"
-        ) from None
-
-
-def _file(path: str | bytes) -> BinaryIO:
-    shown = repr(path if len(path) <= 160 else path[-160:])
-    try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise RowError(f"{shown} is a folder", "name a file in it", code="folder")
-        if not stat.S_ISREG(mode):
-            raise RowError(f"{shown} is no regular file", "name a file", code="file")
-        return open(path, "rb")  # closed by `_opened`
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise RowError(
-            f"there is no file {shown}", "paths in a table are relative to its folder", code="missing_file"
-        ) from None
-    except OSError as error:
-        raise RowError(f"{shown} cannot be read ({error.strerror})", "check its name and rights", code="file") from None
+    return address_bytes(address_parts(text, noun="recording", example="data:audio/wav;base64,"), noun="recording")
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class Image:
     trunk: ClassVar[str] = "efficientnet-lite0"
     files: ClassVar[bool] = True
     features: ClassVar[str] = "pixels + gradients"
+    standalone: ClassVar[bool] = True
     oddities: ClassVar[Mapping[str, str]] = {"blank_picture": "of one colour from edge to edge"}
 
     @property

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from underlay.core import Suited, SuitingModality, stream
+from underlay.core import Schema, Suited, SuitingModality, stream
 from underlay.modalities import MODALITIES
 from underlay.strategies.assembly import Suits
 from underlay.strategies.listening import Say
@@ -35,3 +35,19 @@ def suited(data: Prepared, recipe: Recipe, *, say: Say) -> Suits:
         return found
 
     return suits
+
+
+def without_weights(recipe: Recipe, schema: Schema) -> Recipe:
+    """The recipe with trunks from scratch for those modalities that read a value alike whatever trunk follows.
+
+    For what never trains: no trained trunk is fetched for them.
+
+    Args:
+        recipe: Trunks that it names stay.
+        schema: The columns.
+    """
+    kinds = {MODALITIES.full_name(column.modality).rpartition(".v")[0] for column in schema.columns}
+    alike = sorted(kind for kind in kinds if getattr(MODALITIES[kind], "standalone", False))
+    if not alike or recipe.model.trunk != "auto":
+        return recipe
+    return recipe.change({"model": {"branches": dict.fromkeys(alike, "transformer") | dict(recipe.model.branches)}})

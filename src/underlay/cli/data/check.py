@@ -50,7 +50,7 @@ def check(
     from underlay.strategies.assembly import assemble
     from underlay.strategies.checks import check_data
     from underlay.strategies.listening import Say
-    from underlay.strategies.suited import suited
+    from underlay.strategies.suited import suited, without_weights
 
     columns = (
         input_columns({"text": text, "words": words, "table": table, "image": image, "audio": audio, "series": series})
@@ -61,9 +61,9 @@ def check(
     with Terminal(quiet=quiet) as terminal, tempfile.TemporaryDirectory(prefix="underlay-") as cache:
         say = Say(terminal)
         prepared = prepare.read(data, recipe, test=test, cache=Path(cache), say=say)
-        modalities = prepare.fit_modalities(
-            prepared, assemble(recipe, prepared.schema, suited(prepared, recipe, say=say)), recipe, say=say
-        )
+        recipe = without_weights(recipe, prepared.schema)
+        assembly = assemble(recipe, prepared.schema, suited(prepared, recipe, say=say))
+        modalities = prepare.fit_modalities(prepared, assembly, recipe, say=say)
         prepared, *rows = prepare.encode(prepared, modalities, cache=Path(cache), say=say)
         lines = check_data(prepared, modalities, rows[0], recipe, say=Say(None)).lines
     if json:
