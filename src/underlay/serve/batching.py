@@ -102,6 +102,12 @@ class Batcher:
         return len(self._queue) + self._promised
 
     @property
+    def fullness(self) -> float:
+        """How full the queue is: at 1 the next request is refused."""
+        waited = self._wait() / self._limits.queue_seconds if self.waiting >= LEAST_WAITING else 0.0
+        return max(self.waiting / self._limits.queue_rows, waited)
+
+    @property
     def alive(self) -> bool:
         """Whether rows that are submitted will be answered."""
         return self._work is not None and not self._work.done()

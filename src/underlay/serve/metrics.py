@@ -1,7 +1,7 @@
 """What a server counts, as Prometheus reads it; no figure holds a value that was sent."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -24,7 +24,15 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.
 """With 0.3 s and 1 s among them, which are the bounds of the service level."""
 
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-_CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+"""Bounds of confidence: but for 0.99 also those of a bundle's own reference, so that the two can be compared."""
+
+ANSWERED = ("predict", "infer")
+"""Routes whose answers are what a server is for."""
+
+_STATUSES = ("200", "422", "429", "500", "503", "504")
+_AWAITED = ("no_key", "too_many_failures", "overloaded", "bug", "row_failed", "redaction_timeout", "redaction_failed")
+"""What an alarm looks at is shown from the start as 0: of a figure that begins with 1 a monitor sees no increase."""
 
 
 class Metrics:
@@ -54,12 +62,24 @@ class Metrics:
             "underlay_confidence",
             "Calibrated probability of the answer",
             ["model", "target"],
-            buckets=_CONFIDENCE,
+            buckets=CONFIDENCE,
             registry=kept,
         )
+        self.redactions = Counter(
+            "underlay_redactions", "Places in texts that were redacted before they were kept", ["kind"], registry=kept
+        )
+        self.reviewed = Counter(
+            "underlay_reviewed", "Answers that a person has judged", ["model", "target", "right"], registry=kept
+        )
         Gauge("underlay_queue_rows", "Rows that wait to be answered", registry=kept).set_function(waiting)
+        self.queue_full = Gauge("underlay_queue_full_ratio", "Of the fullest queue: 1 refuses", registry=kept)
         self.ready = Gauge("underlay_ready", "1 while new requests are welcome", registry=kept)
         ProcessCollector(registry=kept)
+        for route in ANSWERED:
+            for status in _STATUSES:
+                self.requests.labels(route, status)
+        for reason in _AWAITED:
+            self.errors.labels(reason)
 
     def refused(self, reason: str) -> None:
         """Count a request without an answer."""
@@ -74,6 +94,10 @@ class Metrics:
             known = self._names.get((model, target.name), frozenset())
             more = [label for label in target.labels if label not in known]
             self._names[model, target.name] = known.union(more[: max(0, LABELS - len(known))])
+            for label in self._names[model, target.name]:
+                self.predictions.labels(model, target.name, label)
+            for right in (True, False):
+                self.reviewed.labels(model, target.name, str(right).lower())
 
     def answered(self, model: str, answer: Answer) -> None:
         """Count what one row was answered."""
@@ -85,6 +109,15 @@ class Metrics:
                     self.predictions.labels(model, target, label if label in known else OTHER).inc()
             if not math.isnan(said.confidence):
                 self.confidence.labels(model, target).observe(said.confidence)
+
+    def redacted(self, counts: Mapping[str, int]) -> None:
+        """Count what was redacted, by kind."""
+        for kind, count in counts.items():
+            self.redactions.labels(kind).inc(count)
+
+    def judged(self, model: str, target: str, *, right: bool) -> None:
+        """Count that a person found an answer right or wrong."""
+        self.reviewed.labels(model, target, str(right).lower()).inc()
 
     def text(self) -> bytes:
         """All figures in Prometheus's text format."""

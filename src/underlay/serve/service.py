@@ -62,6 +62,9 @@ class Service:
         self.metrics = Metrics(lambda: sum(version.batcher.waiting for version in self.versions()))
         self.version_metrics = VersionMetrics(self.metrics.registry)
         self.metrics.ready.set_function(lambda: float(self.ready))
+        self.metrics.queue_full.set_function(
+            lambda: max((version.batcher.fullness for version in self.versions()), default=0.0)
+        )
         self.shadows = Shadows(limits, self.version_metrics)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         self.install(self.prepare(served))
