@@ -1,12 +1,22 @@
 """`underlay serve`: bundles that answer over HTTP."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from underlay.cli.options import Json
+from underlay.core import UsageError
+
+
+class Place(StrEnum):
+    """What answers."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
 
 KeyFile = Annotated[
     Path | None,
@@ -67,6 +77,21 @@ def serve(
             metavar="FILE", help="Keeps what `underlay admin` changes; without it aliases.json in a --state folder."
         ),
     ] = None,
+    on: Annotated[Place, typer.Option("--on", help="What answers: this process, or replicas on a Ray cluster.")] = (
+        Place.LOCAL
+    ),
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT|auto", help="Ray cluster; without it one of this machine alone."),
+    ] = None,
+    replicas: Annotated[
+        str | None,
+        typer.Option(metavar="LEAST:MOST", help="Replicas on Ray; without it 2 to as many as there is room for."),
+    ] = None,
+    replica_cpus: Annotated[float, typer.Option(help="CPUs that a replica takes; below 1, several share one.")] = 1.0,
+    calm_seconds: Annotated[
+        float, typer.Option(help="Seconds that fewer replicas must have been enough before some go.")
+    ] = 60.0,
     json: Json = False,
 ) -> None:
     """Answer over HTTP: /predict, the Open Inference Protocol, and figures for Prometheus; logs go to stderr."""
@@ -119,4 +144,12 @@ def serve(
         usage=usage,
         aliases=aliases,
     )
-    run(settings, started=show)
+    if on is Place.LOCAL:
+        if address is not None or replicas is not None:
+            raise UsageError("--address and --replicas are of Ray", "add --on ray", code="on")
+        run(settings, started=show)
+        return
+    from underlay.serve.ray.running import Fleet
+    from underlay.serve.ray.running import run as run_on_ray
+
+    run_on_ray(settings, Fleet(address, replicas, replica_cpus, calm_seconds), started=show)

@@ -72,6 +72,7 @@ ANSWERS: Mapping[str, tuple[int, str]] = {
     "state_damaged": (503, "What answers are kept in is damaged, so nothing is answered."),
     "database_busy": (503, "What answers are kept in is held by another; try again after Retry-After."),
     "database_away": (503, "What answers are kept in does not answer; try again after Retry-After."),
+    "no_replica": (503, "None of the machines that answer is there; try again after Retry-After."),
     "deadline_exceeded": (
         504,
         "There was no answer before the deadline; ask for fewer rows, or allow more time with X-Deadline-Ms.",

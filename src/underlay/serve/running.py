@@ -30,6 +30,7 @@ from underlay.serve.service import Service
 from underlay.serve.starting import open_service
 from underlay.serve.surroundings import watch
 from underlay.serve.tls import Certificate
+from underlay.serve.version import Make, Version
 from underlay.serve.watching import watch_folders, watch_hanging
 
 LOG = logging.getLogger("underlay.serve")
@@ -105,12 +106,13 @@ class Started:
     stopped: bool
 
 
-def run(settings: Settings, *, started: Callable[[Started], None] = lambda told: None) -> None:
+def run(settings: Settings, *, started: Callable[[Started], None] = lambda told: None, make: Make = Version) -> None:
     """Serve until SIGTERM or Ctrl-C; returns when every accepted request was answered.
 
     Args:
         settings: Of the server.
         started: Told once, when both ports answer.
+        make: Makes a version of a bundle.
 
     Raises:
         UsageError: `open`, `no_keys`, `name`, `limit`, `address`, `tls`, `usage`, `state`, `state_locked`,
@@ -136,7 +138,7 @@ def run(settings: Settings, *, started: Callable[[Started], None] = lambda told:
             failures=settings.limits.failed_keys,
             allowances=allowances,
         )
-        service = open_service(settings.bundles, limits=settings.limits, path=aliases)
+        service = open_service(settings.bundles, limits=settings.limits, path=aliases, make=make)
         with _recording(service, settings):
             try:
                 asyncio.run(_serve(service, access, data, admin, started, certificate, _kept_in(settings), aliases))

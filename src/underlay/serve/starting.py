@@ -13,11 +13,14 @@ from underlay.serve.model import Form
 from underlay.serve.named import Named
 from underlay.serve.served import Served
 from underlay.serve.service import Service
+from underlay.serve.version import Make, Version
 
 LOG = logging.getLogger("underlay.serve")
 
 
-def open_service(bundles: Sequence[Named], *, limits: Limits, path: Path | None = None) -> Service:
+def open_service(
+    bundles: Sequence[Named], *, limits: Limits, path: Path | None = None, make: Make = Version
+) -> Service:
     """A service of all that is named, each proved by its golden rows, with the aliases of before.
 
     What the command line names must load, and so must what answered before; another version that was in memory and no
@@ -27,6 +30,7 @@ def open_service(bundles: Sequence[Named], *, limits: Limits, path: Path | None 
         bundles: Of the command line; the first is the default.
         limits: Of the server.
         path: The file of aliases; None: the command line alone counts, and its first version of a name answers.
+        make: Makes a version of a bundle.
 
     Raises:
         UsageError: `name`, `aliases`, `too_many_versions`, `other_form`.
@@ -41,7 +45,7 @@ def open_service(bundles: Sequence[Named], *, limits: Limits, path: Path | None 
             f"pass --limit loaded_versions={count} if there is memory for them",
             code="too_many_versions",
         )
-    service = Service(opened[0], limits=limits)
+    service = Service(opened[0], limits=limits, make=make)
     for served in opened[1:]:
         _install(service, served)
     for name, model in kept.models.items():

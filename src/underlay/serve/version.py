@@ -115,7 +115,7 @@ class Version:
             self.batcher.submit(waiting)
         finally:
             self.batcher.withdraw(count)
-        outcomes = await _outcomes([row.answer for row in waiting], receive, deadline)
+        outcomes = await wait_for_outcomes([row.answer for row in waiting], receive, deadline)
         _refuse_first(outcomes, place)
         return cast("list[Answer]", outcomes)
 
@@ -188,7 +188,7 @@ def measure(served: Served) -> Pace:
     return Pace(asked * positions / max(time.monotonic() - started, 1e-6), positions / len(pairs))
 
 
-async def _outcomes(
+async def wait_for_outcomes(
     answers: Sequence["asyncio.Future[Any]"], receive: Receive, deadline: float
 ) -> list[Answer | Refusal]:
     """What each row was told, unless time is up or the sender has left."""

@@ -114,7 +114,9 @@ class Replica:
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What Ray Serve passes on to the law, by front; nothing where nobody was heard of lately."""
         fresh = self._fresh().items()
-        return {PEAK + front: load.peak for front, load in fresh} | {STEADY + front: load.steady for front, load in fresh}
+        return {PEAK + front: load.peak for front, load in fresh} | {
+            STEADY + front: load.steady for front, load in fresh
+        }
 
     async def check_health(self) -> None:
         """Raise where a new process is better: the queue has ended, or the model works on a batch for ever."""

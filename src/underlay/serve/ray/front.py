@@ -1,0 +1,199 @@
+"""A version whose replicas answer: this process takes requests in as on one machine, and asks one of them."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from underlay.serve.batching import Batcher, Pace
+from underlay.serve.limits import Limits
+from underlay.serve.ray.deploying import Plan, delete, deploy
+from underlay.serve.ray.law import Load, Meter
+from underlay.serve.ray.replica import Source, Told
+from underlay.serve.refusals import Refusal
+from underlay.serve.served import Answer, Served, log_failure
+from underlay.serve.version import Receive, Version, inputs_of, measure, wait_for_outcomes
+
+if TYPE_CHECKING:
+    from ray.serve.handle import DeploymentHandle
+
+BEAT = 1.0
+"""Seconds between two notes to the replicas of what is offered."""
+
+MISSED = 3
+"""Notes without any answer after which there are no replicas."""
+
+TRIES = 3
+"""Replicas that one request may see die: more, and it is likely what kills them."""
+
+AGAIN = (0.02, 0.5)
+"""Seconds until another replica is asked, at first and at most; it doubles."""
+
+FRONT = token_hex(4)
+"""Name of this process among those that ask the same replicas."""
+
+
+class Replicas(Batcher):
+    """What waits at replicas, seen from the front: bounded by the same rule, divided by how many there are.
+
+    Args:
+        handle: Of them.
+        source: Their bundle.
+        limits: Of the server.
+        pace: As this machine measured it, until they tell theirs.
+    """
+
+    def __init__(self, handle: "DeploymentHandle[Any]", source: Source, *, limits: Limits, pace: Pace) -> None:
+        super().__init__(_nobody, limits=limits, pace=pace)
+        self.handle = handle
+        self.meter = Meter()
+        self.count = 1
+        self._source = source
+        self._missed = 0
+        self._fronts: list[str] = [FRONT]
+
+    @property
+    def alive(self) -> bool:
+        """Whether there are replicas, as far as the last notes tell."""
+        return super().alive and self._missed < MISSED
+
+    @property
+    def load(self) -> Load:
+        """What is offered here, in replicas."""
+        seconds = self.pace.seconds(self.pace.size)
+        return Load(self.meter.peak * seconds, self.meter.steady * seconds)
+
+    def learn(self, pace: tuple[float, float]) -> None:
+        """Take over how fast a replica says it is."""
+        self.pace.rate, self.pace.size = pace
+
+    async def stop(self) -> None:
+        """Ask nothing more; the last front takes the replicas along."""
+        await super().stop()
+        if self._fronts == [FRONT]:
+            await asyncio.to_thread(delete, self._source)
+
+    def _wait(self) -> float:
+        """Seconds until the replicas have done what waits: what they hold, but for the batch that each works on."""
+        batch = min(self._limits.batch_rows, math.ceil(self._limits.batch_positions / self.pace.size))
+        waiting = max(0, self._promised - self.count * batch)
+        return self.pace.seconds(waiting * self.pace.size) / max(1, self.count)
+
+    async def _run(self) -> None:
+        """Note what is offered on every replica, and hear how many there are."""
+        while True:
+            try:
+                said = await self.handle.broadcast("note", FRONT, self.load).results_async(
+                    timeout_s=BEAT, return_exceptions=True
+                )
+                heard = [one for one in said if not isinstance(one, BaseException)]
+            except Exception:  # noqa: BLE001 - whatever keeps replicas from answering, they do not
+                heard = []
+            self._missed = 0 if heard else self._missed + 1
+            if heard:
+                self.count = len(heard)
+                self._fronts = sorted({front for _, fronts in heard for front in fronts})
+                self.learn(heard[0][0])
+            await asyncio.sleep(BEAT)
+
+
+class RemoteVersion(Version):
+    """As `Version`, but for who answers. Made in any thread; returns when the least replicas answer.
+
+    Args:
+        served: The bundle, proved here too: columns, targets and documents are told from it.
+        limits: Of the server.
+        plan: How many replicas.
+        observe: Would be told of batches, which are made elsewhere: never called.
+    """
+
+    def __init__(self, served: Served, *, limits: Limits, plan: Plan, observe: Callable[[int, float], None]) -> None:
+        self.served = served
+        self.inputs = inputs_of(served)
+        self.changed = False
+        self._limits = limits
+        self._held = 0
+        self._free = asyncio.Event()
+        self._free.set()
+        source = Source(served.name, str(served.bundle.path.resolve()), served.label, served.seal)
+        handle = deploy(source, limits, plan)
+        self.batcher: Replicas = Replicas(handle, source, limits=limits, pace=measure(served))
+
+    def refuse_early(self) -> None:
+        """Refuse before anything of a request is read.
+
+        Raises:
+            Refusal: `no_replica`, `overloaded`; counted as offered, or the law would not hear of it.
+        """
+        try:
+            if not self.batcher.alive:
+                raise Refusal("no_replica")
+            self.batcher.refuse_if_full()
+        except Refusal:
+            self.batcher.meter.note(1)
+            raise
+
+    async def ask(
+        self,
+        rows: Mapping[str, Sequence[Any]],
+        *,
+        receive: Receive,
+        deadline: float,
+        place: Callable[[int], str],
+        readers: Executor,
+    ) -> list[Answer]:
+        """As `Version.ask`: the same answers and the same refusals."""
+        count = len(rows[self.served.columns[0]])
+        self.batcher.meter.note(count)
+        self.batcher.admit(count, deadline=deadline)
+        try:
+            asked = asyncio.ensure_future(self._told(rows, deadline))
+            (answers,) = await wait_for_outcomes([asked], receive, deadline)
+        finally:
+            self.batcher.withdraw(count)
+        if isinstance(answers, Refusal):
+            raise _placed(answers, place)
+        return answers
+
+    async def _told(self, rows: Mapping[str, Sequence[Any]], deadline: float) -> list[Answer] | Refusal:
+        """What a replica says. One that ends meanwhile is no reason to fail: asking again does nothing twice."""
+        from ray.exceptions import ActorDiedError, RayError
+        from ray.serve.exceptions import BackPressureError, RayServeException
+
+        died, pause = 0, AGAIN[0]
+        while (left := deadline - time.monotonic()) > 0:
+            response = self.batcher.handle.answer.remote(rows, left)
+            try:
+                told: Told = await response
+            except asyncio.CancelledError:
+                response.cancel()
+                raise
+            except BackPressureError:
+                return Refusal("overloaded")
+            except (RayError, RayServeException) as error:
+                died += isinstance(error, ActorDiedError)
+                if died >= TRIES:
+                    log_failure("replica_died", error)
+                    return Refusal("no_replica")
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, AGAIN[1])
+            else:
+                self.batcher.learn(told.pace)
+                return told.answers
+        return Refusal("deadline_exceeded")
+
+
+def _placed(refusal: Refusal, place: Callable[[int], str]) -> Refusal:
+    """A refusal of a row with the place that its number has in this request."""
+    if refusal.field is None or refusal.status == 503:
+        return refusal
+    number, slash, rest = refusal.field.partition("/")
+    refusal.field = place(int(number)) + slash + rest
+    return refusal
+
+
+def _nobody(rows: Sequence[Any]) -> Sequence[Any]:
+    raise AssertionError(f"{len(rows)} rows were asked here; replicas answer")
