@@ -1,6 +1,12 @@
 """Connections whose transactions are durable before they are acknowledged, and give up rather than wait for long."""
 
+import contextlib
+import os
+import socket
 import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -12,6 +18,9 @@ BUSY_SECONDS = 1.0
 
 PATIENT_SECONDS = 3_600.0
 """The same for a person's command, which may read everything."""
+
+SILENT_SECONDS = 4.0
+"""That a transaction may take in all, several statements among them."""
 
 CONNECT_SECONDS = 2
 WRITES = "underlay_writes"
@@ -46,11 +55,39 @@ def engine_of(place: Place, *, patient: bool = False) -> Engine:
     given = {
         "connect_timeout": CONNECT_SECONDS,
         "tcp_user_timeout": CONNECT_SECONDS * 1_000,
+        "keepalives_idle": 5,  # a peer that is gone without a word is noticed in about ten seconds, not in two hours
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
         "application_name": "underlay",
         "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} -c synchronous_commit=on "
         "-c idle_in_transaction_session_timeout=5000",
     }
-    return create_engine(place.url, connect_args=given, pool_pre_ping=True, **common)
+    return create_engine(place.url, connect_args=given, **common)
+
+
+@contextmanager
+def bounded(connection: Connection) -> Iterator[None]:
+    """Cut a connection that has said nothing for long: PostgreSQL's own limits are of no use where it does not answer.
+
+    Args:
+        connection: Of a request's transaction; SQLite's wait for nobody.
+    """
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+
+    def cut() -> None:
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(driver.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(SILENT_SECONDS, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def take_lock(connection: Connection) -> None:

@@ -178,11 +178,17 @@ class Journal:
         """
 
         def ask() -> T:
-            with self.store.reading() as connection:
+            with self.store.reading(briefly=True) as connection:
                 return question(connection)
 
+        def ask_twice() -> T:  # the first one may have met a connection from before the database was restarted
+            try:
+                return ask()
+            except StoreFailed:
+                return ask()
+
         try:
-            return await asyncio.wait_for(asyncio.to_thread(ask), WAIT_SECONDS)
+            return await asyncio.wait_for(asyncio.to_thread(ask_twice), WAIT_SECONDS)
         except TimeoutError:
             raise Refusal("database_away" if self.store.place.folder is None else "database_busy") from None
         except StoreFailed as failed:

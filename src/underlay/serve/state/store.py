@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from underlay.serve.refusals import Refusal
 from underlay.serve.state.chain import Entry, Head
 from underlay.serve.state.checkpoints import Checkpoints
-from underlay.serve.state.connecting import WRITES, engine_of, take_lock
+from underlay.serve.state.connecting import WRITES, bounded, engine_of, take_lock
 from underlay.serve.state.failing import StoreFailed, failure_of
 from underlay.serve.state.migrating import check_version, migrate
 from underlay.serve.state.place import Place, check_there, lock_folder, make_file, make_folder
@@ -95,13 +95,16 @@ class Store:
         return self.submit(work).result()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, *, briefly: bool = False) -> Iterator[Connection]:
         """A connection that sees one moment of the state.
+
+        Args:
+            briefly: Whether a request waits, so that a database which falls silent is given up.
 
         Raises:
             StoreFailed: The database does not answer.
         """
-        with told(), moment(self._engine) as connection:
+        with told(), moment(self._engine) as connection, bounded(connection) if briefly else contextlib.nullcontext():
             yield connection
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from underlay.core import UnderlayError
 from underlay.serve.refusals import Refusal
 from underlay.serve.served import log_failure
 from underlay.serve.state.chain import Head
-from underlay.serve.state.connecting import WRITES
+from underlay.serve.state.connecting import WRITES, bounded
 from underlay.serve.state.failing import StoreFailed, failure_of
 from underlay.serve.state.tables import AUDIT
 from underlay.serve.state.transaction import Transaction
@@ -101,17 +101,17 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while (jobs := self._take()) or not self._closing:
+        while True:
+            jobs = self._take()
+            if not jobs and self._closing and not self._jobs:
+                return
             try:
                 if jobs:
                     self._commit(jobs)
                 else:
                     self._idle()
-            except Exception as error:  # noqa: BLE001 - one broken transaction must not end all that follow
+            except Exception as error:  # noqa: BLE001 - a chore that breaks must not end the thread
                 log_failure("state_failed", error)
-                for job in jobs:
-                    if not job.done.done():
-                        job.done.set_exception(Refusal("bug"))
 
     def _take(self) -> list[_Job]:
         """What waits, at most a group of it; nothing after a second without work, or once the writer is closed."""
@@ -124,20 +124,22 @@ class Writer:
         return wanted if wanted or not self._jobs else self._take()
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
+        """Write these and tell each what came of it; one that breaks, or breaks the transaction, is refused alone."""
+        outcomes: Sequence[Any]
         try:
             outcomes = self._written_durably([job.work for job in jobs])
-        except SQLAlchemyError as error:
-            failure = failure_of(error)
-            if failure is None and len(jobs) > 1:  # one piece is at fault; the others are written without it
+            self._note(None)
+        except Exception as error:  # noqa: BLE001 - what breaks in one must not end all that follow
+            failure = failure_of(error) if isinstance(error, SQLAlchemyError) else None
+            if failure is None and len(jobs) > 1:
                 for job in jobs:
                     self._commit([job])
                 return
             if failure is None:
-                raise
-            self._note(failure)
-            outcomes = [failure] * len(jobs)
-        else:
-            self._note(None)
+                log_failure("state_failed", error)
+            else:
+                self._note(failure)
+            outcomes = [failure or Refusal("bug")] * len(jobs)
         for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 job.done.set_exception(outcome)
@@ -150,7 +152,11 @@ class Writer:
         outcomes: list[Any] = []
         for number in range(TRIES):
             try:
-                with self._engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+                with (
+                    self._engine.connect().execution_options(**{WRITES: True}) as connection,
+                    bounded(connection),
+                    connection.begin(),
+                ):
                     transaction = Transaction(connection)
                     if last is not None and _holds(transaction, last):
                         return outcomes  # the answer to that commit was lost, not the commit
