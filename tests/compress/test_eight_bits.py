@@ -123,15 +123,19 @@ def test_its_speed_is_measured_against_the_better_of_both_in_fp32(original, seen
 
 
 def damage(monkeypatch, of):
-    """Weights of the products whose number is in `of` lose their signs."""
-    real, known = writing.scaled, {}
+    """Weights of the products and tables whose number is in `of` lose their signs."""
+    known: dict[bytes, int] = {}
 
-    def wrong(matrix, axis):
-        small, scale = real(matrix, axis)
-        number = known.setdefault(matrix.tobytes(), len(known))
-        return (np.abs(small), scale) if number in of else (small, scale)
+    def without_signs(real):
+        def wrong(matrix, *axis):
+            small, scale = real(matrix, *axis)
+            number = known.setdefault(matrix.tobytes(), len(known))
+            return (np.abs(small), scale) if number in of else (small, scale)
 
-    monkeypatch.setattr(writing, "scaled", wrong)
+        return wrong
+
+    for name in ("scaled", "in_halves"):
+        monkeypatch.setattr(writing, name, without_signs(getattr(writing, name)))
 
 
 def test_an_operator_that_hurts_stays_in_fp32(original, labelled, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from underlay.compress.measuring import Speed, measure
 from underlay.compress.parity import EIGHT_BITS, EIGHT_BITS_SYNTHETIC, EXACT, Parity, compare, require
 from underlay.compress.program import ProgramBackend, save_program
 from underlay.compress.tracing import free_axes, names_of, require_onnx, to_onnx, trace
+from underlay.compress.unread import without_unread
 from underlay.core import BundleRefused, Event, GateNotMet, Listener, UsageError
 from underlay.core.durable import write_file
 
@@ -132,7 +133,9 @@ def export(
     asked = Asked(static, max_drop, labelled) if int8 else None
     task = Task(bundle, final, real or raw, rows, given, names, asked, force=force, seconds=seconds, listener=listener)
     free = free_axes([collated(bundle, [row]) for row in rows + given])
-    return write(task, trace(model, inputs, free))
+    # What stands in a bundle is asked by its modalities alone; who takes a graph for other tools may ask for anything.
+    asked_for = without_unread(model, bundle.config, bundle.modalities) if write is write_bundle else model
+    return write(task, trace(asked_for, inputs, free))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from underlay.compress.levels import Levels
 from underlay.compress.products import Product, Table, products, tables
-from underlay.compress.rounding import LARGEST, scaled
+from underlay.compress.rounding import LARGEST, in_halves, scaled
 
 MIDDLE = 128
 """What stands for 0 in an activation: the fast kernels take activations without a sign and weights with one."""
@@ -72,17 +72,18 @@ class _Added:
 
 
 def _table(table: Table, added: _Added) -> list[Any]:
-    """Rows of a table: the numbers and their scales are looked up and multiplied."""
+    """Rows of a table: the numbers and their scales are looked up and multiplied; a scale takes two bytes."""
     import onnx
 
     name, out = table.tensor, table.name
-    small, scale = scaled(table.rows, 1)
-    make = onnx.helper.make_node
+    small, scale = in_halves(table.rows)
+    make, wide = onnx.helper.make_node, onnx.TensorProto.FLOAT
     return [
         make("Gather", [added.constant(f"{name}/int8", small), table.asked], [f"{out}/small"], axis=0),
         make("Gather", [added.constant(f"{name}/scale", scale), table.asked], [f"{out}/scale"], axis=0),
-        make("Cast", [f"{out}/small"], [f"{out}/wide"], to=onnx.TensorProto.FLOAT),
-        make("Mul", [f"{out}/wide", f"{out}/scale"], [out]),
+        make("Cast", [f"{out}/small"], [f"{out}/wide"], to=wide),
+        make("Cast", [f"{out}/scale"], [f"{out}/wide scale"], to=wide),
+        make("Mul", [f"{out}/wide", f"{out}/wide scale"], [out]),
     ]
 
 

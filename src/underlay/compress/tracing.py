@@ -133,6 +133,7 @@ def to_onnx(program: torch.export.ExportedProgram, names: Sequence[tuple[str, st
         raise UsageError("the ONNX exporter of PyTorch gave nothing", "report this", code="not_exportable")
     model = made.model_proto
     _name_axes(model.graph)
+    _forget_the_trace(model)
     return model
 
 
@@ -143,6 +144,13 @@ def _name_axes(graph: Any) -> None:
         for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
             if dimension.dim_param:
                 dimension.dim_param = "rows" if axis == 0 else f"{column} positions"
+
+
+def _forget_the_trace(model: Any) -> None:
+    """Leave out what PyTorch notes of each operation's origin: paths and lines of code, most of the file's bytes."""
+    for part in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del part.metadata_props[:]
+    del model.graph.value_info[:]
 
 
 @contextlib.contextmanager

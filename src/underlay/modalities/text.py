@@ -15,6 +15,7 @@ from underlay.modalities.registry import MODALITIES
 from underlay.modalities.text_fit import DEFAULT_LENGTH, check_learned, fit_text
 from underlay.modalities.text_normaliser import NEUTRAL
 from underlay.modalities.text_options import TextOptions
+from underlay.modalities.text_readable import readable
 from underlay.modalities.text_segments import segments
 from underlay.modalities.text_sketch import sketch_texts
 from underlay.modalities.text_tokenizer import Subwords
@@ -131,6 +132,10 @@ class Text:
         texts = (text for value in chain(values, known) if (text := self._text_or_none(value)))
         file, kept = trim(self.subwords.file, self.subwords.used(texts))
         return replace(self, tokenizer=Subwords(file)), kept
+
+    def readable(self) -> np.ndarray:
+        """Ids that an encoded text may hold, int64, ascending."""
+        return readable(self.subwords)
 
     def pieces(self, words: Sequence[str]) -> np.ndarray:
         """How many entries each word takes within a text, int64 `[N]`."""
