@@ -116,7 +116,8 @@ def test_what_stands_there_is_not_replaced_unasked(original, small):
         compress(original, small.bundle.path, wanted=Wanted(vocabulary=True))
 
 
-@pytest.mark.parametrize("wanted", [{}, {"prune": 1.0}, {"prune": 0.5, "words": ("a",)}])
+@pytest.mark.parametrize("wanted", [{}, {"prune": 1.0}, {"prune": 0.5, "words": ("a",)},
+                                    {"sparsity": 1.0}, {"sparsity": 0.5, "by": "size"}])  # fmt: skip
 def test_what_cannot_be_asked_for_is_refused(wanted):
     with pytest.raises(UsageError):
         Wanted(**wanted)
@@ -223,6 +224,8 @@ def sure(tmp_path_factory) -> Path:
                   "train.learning_rate=0.005", "train.epochs=6", "data.suspects=false")  # fmt: skip
     tuned = fine_tune(str(folder / "rows.csv"), recipe=recipe, out=folder / "bundle")
     assert tuned.bundle.metrics["label"]["accuracy"]["value"] == 1.0
+    wide = recipe.change({"model": {"options": {"width": 64, "depth": 1, "heads": 2, "inner": 64}}})
+    fine_tune(str(folder / "rows.csv"), recipe=wide, out=folder / "wide")
     return folder
 
 
@@ -257,6 +260,20 @@ def test_the_same_step_unbroken_is_kept(sure, tmp_path):
     found = compress(sure / "bundle", tmp_path / "out", wanted=wanted, source=str(sure / "rows.csv"), **QUICK)
     assert [step.kept for step in found.steps] == [True, True]
     assert found.bundle.metrics["label"]["accuracy"]["value"] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["magnitude", "movement"])
+def test_single_weights_become_zero_and_the_bundle_is_no_smaller_for_it(kind, sure, tmp_path):
+    wanted = Wanted(sparsity=0.6, by=kind)
+    found = compress(sure / "wide", tmp_path / "out", wanted=wanted, source=str(sure / "rows.csv"), **QUICK)
+    told = found.bundle.provenance["compressed"][0]["facts"]
+    assert told["zeros"] / told["weights"] == pytest.approx(0.6, abs=0.01)
+    assert told["packed"][1] < told["packed"][0]
+    assert found.lines[1].bytes == pytest.approx(found.lines[0].bytes, rel=0.02)
+    weights = found.bundle.backend.model.state_dict()
+    assert sum(int((one == 0).sum()) for one in weights.values() if one.ndim == 2) >= told["zeros"]
+    assert found.bundle.metrics["label"]["accuracy"]["value"] >= 0.95
+    assert verify(tmp_path / "out").golden.difference <= 1e-5
 
 
 def test_a_step_that_loses_too_much_is_left_out_and_the_others_stay(sure, tmp_path, monkeypatch):

@@ -39,7 +39,8 @@ class Scripted(Bench):
         object.__setattr__(self, "asked", [])
         object.__setattr__(self, "targets", TARGETS)
         object.__setattr__(self, "judge", SimpleNamespace(bundle=SimpleNamespace(path="original")))
-        object.__setattr__(self, "bodies", SimpleNamespace(keep_only=lambda later, tried: None, stands=lambda chain: False))
+        bodies = SimpleNamespace(keep_only=lambda later, tried: None, stands=lambda chain: False)
+        object.__setattr__(self, "bodies", bodies)
         records = {one.contender.name: one for one in kept or ()}
         state = SimpleNamespace(records=records, keep=lambda one: records.update({one.contender.name: one}))
         object.__setattr__(self, "state", state)

@@ -44,6 +44,15 @@ def compress(
         str | None,
         typer.Option(metavar="LIST", help="What --prune takes out: heads, inner, layers; with commas between."),
     ] = None,
+    sparsity: Annotated[
+        float,
+        typer.Option(
+            metavar="RATIO", help="Share of single weights that become 0: no faster, smaller if packed."
+        ),
+    ] = 0.0,
+    by: Annotated[
+        str | None, typer.Option(metavar="KIND", help="What --sparsity ranks weights by: magnitude or movement.")
+    ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Write large products in eight bits, as an ONNX graph.")] = False,
     static: Annotated[
         bool, typer.Option("--static", help="With --int8: ranges of activations fixed on training rows: faster.")
@@ -73,6 +82,8 @@ def compress(
         "--vocabulary": vocabulary,
         "--prune": prune,
         "--units": units,
+        "--sparsity": sparsity,
+        "--by": by,
         "--int8": int8,
         "--static": static,
     }
@@ -93,7 +104,9 @@ def compress(
             from underlay.strategies.compress import compress as run
 
             parts = ("heads", "inner") if units is None else tuple(part.strip() for part in units.split(","))
-            wanted = Wanted(distil, vocabulary, stay, prune, parts, int8, static)
+            wanted = Wanted(
+                distil, vocabulary, stay, prune, parts, sparsity, by or "magnitude", int8=int8, static=static
+            )
             found = run(bundle, final, wanted=wanted, max_drop=max_drop, listener=terminal, **given)
     if json:
         put_json(found.to_dict())
@@ -121,6 +134,8 @@ def _require_sense(steps: Mapping[str, Any], *, sought: bool, words: Path | None
         raise UsageError("--words is about the vocabulary", "add --vocabulary")
     if steps["--units"] is not None and not steps["--prune"]:
         raise UsageError("--units says what --prune takes out", "add --prune RATIO")
+    if steps["--by"] is not None and not steps["--sparsity"]:
+        raise UsageError("--by says what --sparsity ranks weights by", "add --sparsity RATIO")
 
 
 def read_words(path: Path) -> tuple[str, ...]:

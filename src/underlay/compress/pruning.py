@@ -1,6 +1,6 @@
 """A transformer with fewer heads, feed-forward units or layers: smaller dense tensors, so that time shrinks with them.
 
-Single weights set to zero make a tensor no smaller and a dense product no faster; they are not pruned here.
+Single weights set to zero make a tensor no smaller and a dense product no faster; that is `sparse`.
 """
 
 from collections.abc import Collection, Mapping, Sequence

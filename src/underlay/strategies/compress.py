@@ -11,6 +11,7 @@ from underlay.bundle.sealing import refuse_existing
 from underlay.compress import MAX_DROP, Exported
 from underlay.compress.loss import Judge, require_points
 from underlay.compress.pruning import UNITS
+from underlay.compress.sparse import KINDS
 from underlay.core import GateNotMet, Listener, UsageError, nearest
 from underlay.strategies.bodies import taught
 from underlay.strategies.candidate import Candidate, parameters, sealed, start, torch_model, validation_rows
@@ -21,6 +22,7 @@ from underlay.strategies.read_again import read_again, sources_of
 from underlay.strategies.release import Lineage, release
 from underlay.strategies.run_folder import RunFolder
 from underlay.strategies.smaller import pruned, with_smaller_vocabulary
+from underlay.strategies.sparsified import sparsified
 from underlay.strategies.trial import Trial, Tried
 
 
@@ -34,6 +36,8 @@ class Wanted:
         words: That stay whole besides.
         prune: Share of the units that go; 0: none.
         units: Which units; see `compress.pruning.UNITS`.
+        sparsity: Share of the single weights of the trunks that become zero; 0: none.
+        by: What they are ranked by; see `compress.sparse.KINDS`.
         int8: Eight bits, in an ONNX graph.
         static: Ranges of its activations are fixed on training rows; else each position has its own.
     """
@@ -43,16 +47,24 @@ class Wanted:
     words: tuple[str, ...] = ()
     prune: float = 0.0
     units: tuple[str, ...] = ("heads", "inner")
+    sparsity: float = 0.0
+    by: str = KINDS[0]
     int8: bool = False
     static: bool = False
 
     def __post_init__(self) -> None:
-        if not (self.distil or self.vocabulary or self.prune or self.int8):
+        if not (self.distil or self.vocabulary or self.prune or self.sparsity or self.int8):
             raise UsageError(
-                "nothing is asked for", "give one or more of --distil STUDENT, --vocabulary, --prune RATIO, --int8"
+                "nothing is asked for",
+                "give --target-ms MS or --target-mb MB, or one or more of --distil STUDENT, --vocabulary, "
+                "--prune RATIO, --sparsity RATIO, --int8",
             )
         if not 0 <= self.prune < 1:
             raise UsageError(f"--prune {self.prune:g} is no share", "give the share that goes, as 0.3")
+        if not 0 <= self.sparsity < 1:
+            raise UsageError(f"--sparsity {self.sparsity:g} is no share", "give the share of weights that goes, as 0.5")
+        if self.by not in KINDS:
+            raise UsageError(f"--by names {self.by!r}", nearest(self.by, KINDS))
         if self.words and not self.vocabulary:
             raise UsageError("words are given and the vocabulary is not trimmed", "add --vocabulary")
         if self.static and not self.int8:
@@ -148,6 +160,10 @@ def compress(
         if wanted.prune:
             smaller = pruned(candidate, ratio=wanted.prune, units=wanted.units, folder=Path(place) / "pruning")
             candidate = trial.tried("pruning", candidate, smaller)
+        if wanted.sparsity:
+            place_of = Path(place) / "sparsity"
+            sparse = sparsified(candidate, ratio=wanted.sparsity, kind=wanted.by, folder=place_of)
+            candidate = trial.tried("sparsity", candidate, sparse)
         graph = _in_eight_bits(candidate, trial, Path(place), static=wanted.static) if wanted.int8 else None
         trial.require()
         measured = replace(candidate.measured, lineage=_lineage(original, trial))

@@ -19,6 +19,7 @@ from underlay.strategies import prepare
 from underlay.strategies.candidate import Candidate, answered, loaded, parameters
 from underlay.strategies.hiding import hiding_of
 from underlay.strategies.learn import Learned, learn
+from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Measured
 from underlay.strategies.resolve import FEWEST_STEPS
 from underlay.train import EncodedRows, Trainable
@@ -135,9 +136,30 @@ def recovered(
     folder: Path,
 ) -> Learned:
     """The model after a short training on the same rows, chosen by the same validation rows."""
-    own = measured.recipe.train
-    passes = math.ceil(FEWEST_STEPS * own.batch_rows * own.accumulate / max(1, len(rows[0])))
-    recipe = measured.recipe.change(
+    recipe = recovery(measured.recipe, len(rows[0]))
+    torch.set_num_threads(int(recipe.train.threads))
+    return learn(
+        model,
+        rows[:2],
+        recipe=recipe,
+        schema=measured.data.schema,
+        objective=objective,
+        folder=folder,
+        say=measured.say,
+        batch_maps=hiding_of(recipe, measured.data.schema, measured.modalities),
+    )
+
+
+def recovery(recipe: Recipe, rows: int) -> Recipe:
+    """The recipe of a short training of a model that was trained before.
+
+    Args:
+        recipe: Of the whole training.
+        rows: That teach.
+    """
+    own = recipe.train
+    passes = math.ceil(FEWEST_STEPS * own.batch_rows * own.accumulate / max(1, rows))
+    return recipe.change(
         {
             "train": {
                 "epochs": max(1, min(passes, int(own.epochs))),
@@ -151,17 +173,6 @@ def recovered(
             },
             "track": {"tensorboard": False, "wandb": False, "mlflow": False},
         }
-    )
-    torch.set_num_threads(int(own.threads))
-    return learn(
-        model,
-        rows[:2],
-        recipe=recipe,
-        schema=measured.data.schema,
-        objective=objective,
-        folder=folder,
-        say=measured.say,
-        batch_maps=hiding_of(recipe, measured.data.schema, measured.modalities),
     )
 
 
