@@ -14,6 +14,10 @@ STORE_BYTES = 128 << 20
 REPORT_SECONDS = "1"
 """Between two reports of a replica's load; Ray's ten would make the law see a step ten seconds late."""
 
+LINE = 300
+"""Characters of a warning of Ray that are logged."""
+
+LOG = logging.getLogger("underlay.serve")
 TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
@@ -96,10 +100,20 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+class _Ours(logging.Filter):
+    """Says warnings of Ray Serve as lines of ours; what it sets up for itself on every start is passed by."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.WARNING:
+            line = record.getMessage().partition("\n")[0]
+            LOG.log(record.levelno, "ray", extra={"fields": {"said": line[:LINE]}})
+        return False
+
+
 def _quiet() -> None:
-    """Let Ray's libraries say warnings through our log instead of lines of their own."""
-    for name in ("ray", "ray.serve"):
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True
-        logger.setLevel(logging.WARNING)
+    """Let Ray say nothing but warnings, and those through our log."""
+    logging.getLogger("ray.serve").addFilter(_Ours())
+    logger = logging.getLogger("ray")
+    logger.handlers.clear()
+    logger.propagate = True
+    logger.setLevel(logging.WARNING)

@@ -182,7 +182,7 @@ def start_serving() -> None:
     """Have Ray Serve without an entrance of its own: requests come in by ours."""
     from ray import serve
 
-    serve.start(proxy_location="Disabled")
+    serve.start(proxy_location="Disabled", logging_config={"log_level": "WARNING"})
 
 
 def _said(message: str) -> str:
