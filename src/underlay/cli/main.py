@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from underlay.cli import compress, doctor, evaluate, export, fit, predict, redact, report, serve, verify
+from underlay.cli import alarms, compress, doctor, evaluate, export, fit, predict, redact, report, serve, verify
 from underlay.cli.admin import app as admin
 from underlay.cli.data import app as data
 from underlay.cli.failures import Failure, Terminated, failure_of
@@ -47,7 +47,7 @@ def underlay(
         typer.echo(context.get_help())
 
 
-for command in (fit, predict, evaluate, report, compress, export, verify, redact, serve, doctor):
+for command in (fit, predict, evaluate, report, compress, export, verify, redact, serve, alarms, doctor):
     app.command(epilog=DEBUG)(getattr(command, command.__name__.rpartition(".")[2]))
 app.add_typer(data, name="data")
 app.add_typer(keys, name="keys")

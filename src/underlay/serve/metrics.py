@@ -20,7 +20,7 @@ REASONS = 150
 
 OTHER = "other"
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
 """With 0.3 s and 1 s among them, which are the bounds of the service level."""
 
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -51,10 +51,10 @@ class Metrics:
         self.errors = Counter("underlay_errors", "Requests without an answer, by reason", ["reason"], registry=kept)
         self.gone = Counter("underlay_client_gone", "Requests whose sender left before the answer", registry=kept)
         self.seconds = Histogram(
-            "underlay_request_seconds", "From the headers to the answer", ["route"], buckets=_SECONDS, registry=kept
+            "underlay_request_seconds", "From the headers to the answer", ["route"], buckets=SECONDS, registry=kept
         )
         self.batch_rows = Histogram("underlay_batch_rows", "Rows answered at once", buckets=_ROWS, registry=kept)
-        self.batch_seconds = Histogram("underlay_batch_seconds", "Answering them", buckets=_SECONDS, registry=kept)
+        self.batch_seconds = Histogram("underlay_batch_seconds", "Answering them", buckets=SECONDS, registry=kept)
         self.predictions = Counter(
             "underlay_predictions", "Labels that were answered", ["model", "target", "label"], registry=kept
         )
