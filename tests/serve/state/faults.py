@@ -78,10 +78,13 @@ class Proxy:
         self.cut: Callable[[bytes], bool] = lambda data: False
         self._pairs: list[socket.socket] = []
         self._open = True
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         self._open = False
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
         self._listener.close()
         self.drop()
 
@@ -100,8 +103,14 @@ class Proxy:
             except OSError:
                 return
             self._pairs += [peer, database]
-            for source, sink, asks in ((peer, database, True), (database, peer, False)):
-                threading.Thread(target=self._pass, args=(source, sink, asks), daemon=True).start()
+            threading.Thread(target=self._join, args=(peer, database), daemon=True).start()
+
+    def _join(self, peer: socket.socket, database: socket.socket) -> None:
+        with peer, database:
+            other = threading.Thread(target=self._pass, args=(peer, database, True), daemon=True)
+            other.start()
+            self._pass(database, peer, False)
+            other.join()
 
     def _pass(self, source: socket.socket, sink: socket.socket, asks: bool) -> None:
         with suppress(OSError):

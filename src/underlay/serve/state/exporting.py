@@ -113,7 +113,7 @@ def _rows(connection: Connection, schema: Schema, model: str | None) -> Iterator
     )
     if model is not None:
         wanted = wanted.where(PREDICTIONS.c.model == model)
-    columns, targets = [column.name for column in schema.columns], {target.name for target in schema.targets}
+    columns, targets = [column.name for column in schema.columns], {target.name: target for target in schema.targets}
     identity, row = "", None
     for said in connection.execute(wanted):
         if said.id != identity:
@@ -121,10 +121,16 @@ def _rows(connection: Connection, schema: Schema, model: str | None) -> Iterator
                 yield row
             identity, row = said.id, _input(said.input, columns)
         if row is not None and said.target in targets:
-            row |= {said.target: json.loads(said.label)}
+            row |= {said.target: _label(said.label, targets[said.target])}
             row |= {"prediction_id": said.id, "labelled_by": said.key, "labelled_at": iso(said.time)}
     if identity:
         yield row
+
+
+def _label(text: str, target: Target) -> Any:
+    """As it was given; a number with its point, as whole ones alone would be taken for classes."""
+    label = json.loads(text)
+    return float(label) if target.task == "regression" else label
 
 
 def _input(text: str | None, columns: Sequence[str]) -> dict[str, Any] | None:
