@@ -61,6 +61,30 @@ def fit(
     words += [word for override in overrides for word in ("--set", override)]
     words += ["--preset", preset] if preset else []
     began = time.monotonic()
+    said = _run(words)
+    seconds = time.monotonic() - began
+    metrics = find_metrics(json.loads((out / "metrics.json").read_text(encoding="utf-8")))
+    return Fitted(out, seconds, metrics, json.loads(said))
+
+
+def compress(bundle: Path, train: Path, test: Path, *, out: Path, steps: Sequence[str]) -> float:
+    """Run `underlay compress` in a process of its own; the seconds it took.
+
+    Raises:
+        CommandFailed: It did not end well.
+    """
+    words = ["compress", str(bundle), *steps, "--data", str(train), "--test", str(test), "--out", str(out), "--force"]
+    began = time.monotonic()
+    _run([*words, "--quiet"])
+    return time.monotonic() - began
+
+
+def _run(words: Sequence[str]) -> str:
+    """What `underlay WORDS` put on stdout.
+
+    Raises:
+        CommandFailed: It did not end well.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "underlay", *words],
         check=False,
@@ -69,11 +93,9 @@ def fit(
         encoding="utf-8",
         env=dict(os.environ),
     )
-    seconds = time.monotonic() - began
     if done.returncode != 0:
         raise CommandFailed(f"underlay {' '.join(words)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
-    metrics = find_metrics(json.loads((out / "metrics.json").read_text(encoding="utf-8")))
-    return Fitted(out, seconds, metrics, json.loads(done.stdout))
+    return done.stdout
 
 
 def find_metrics(kept: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:

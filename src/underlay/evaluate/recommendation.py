@@ -1,6 +1,7 @@
 """What to take of many candidates, and what it would take to take another, in sentences."""
 
 from collections.abc import Sequence
+from math import ceil
 
 from underlay.evaluate.contenders import Contender, Lost, Search, Targets
 from underlay.evaluate.wording import THIN, count, figure, in_sentence, metric_of, number, percent
@@ -126,6 +127,7 @@ def _looser(targets: Targets, known: Sequence[Contender]) -> list[tuple[str, str
         near = [one for one in known if one.misses(targets) == (word,)]
         if near:
             best = min(near, key=value)
-            step = 10.0**-digits
-            found.append((flag, f"{(value(best) // step + 1) * step:.{digits}f}", best))
+            # Rounded up, so that what is named would indeed be enough.
+            bound = ceil(value(best) * 10**digits - 1e-9) / 10**digits
+            found.append((flag, f"{bound:.{digits}f}", best))
     return found
