@@ -187,3 +187,12 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def odds(odd_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders by what is odd about them: `flip` says loud where `plain` says quiet."""
+    folder = tmp_path_factory.mktemp("odds")
+    for change in ("flip", "large", "column", "hard"):
+        subprocess.run([sys.executable, str(ODD), "seal", str(folder / change), change], check=True)
+    return {"plain": odd_bundle, **{path.name: path for path in folder.iterdir()}}

@@ -1,10 +1,10 @@
 """A server of a model that sleeps, breaks on some rows, or answers them with nothing: `python odd.py serve BUNDLE ...`.
 
 Run as `python odd.py seal FOLDER [CHANGE...]` it seals the bundle: `flip` says quiet for loud, `large` carries 64 MB,
-`column` reads another column, `slow` takes half a second for each batch. A row says what happens: four times `sleep` takes `ODD_SECONDS`,
-four times `poison` raises, four times `nothing` gives NaN; the rows that a bundle makes of itself never say a word so
-often. The label is that of the words `quiet` and `loud`, so that an answer that went to another
-row is seen.
+`column` reads another column, `hard` needs a word three times only. A row says what happens: four times `sleep` takes
+`ODD_SECONDS`, four times `poison` raises, four times `nothing` gives NaN; the rows that a bundle makes of itself never
+say a word so often. The label is that of the words `quiet` and `loud`, so that an answer that went to another row is
+seen.
 """
 
 import os
@@ -29,19 +29,19 @@ class Odd:
 
     def __init__(self, config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> None:
         self.ids = dict(zip(config["words"], weights["words"].tolist(), strict=True))
-        self.flip, self.slow = bool(config["flip"]), bool(config["slow"])
+        self.flip, self.times = bool(config["flip"]), int(config["times"])
         self.weights = {name: array.copy() for name, array in weights.items()}
 
     def run(self, inputs: Inputs) -> Mapping[str, np.ndarray]:
         ids = next(iter(inputs.values()))["ids"]
-        has = {word: (ids == number).sum(-1) >= (1 if word in WORDS[:2] else 4) for word, number in self.ids.items()}
+        needed = {word: 1 if word in WORDS[:2] else self.times for word in WORDS}
+        has = {word: (ids == number).sum(-1) >= needed[word] for word, number in self.ids.items()}
         if has["sleep"].any():
             time.sleep(float(os.environ.get("ODD_SECONDS", "1")))
         if has["poison"].any():
             raise ValueError("this row breaks the model")
         logits = np.stack([has["quiet"] * 3.0, has["loud"] * 3.0], -1).astype(np.float32)
         logits[has["nothing"]] = np.nan
-        time.sleep(0.5 * self.slow)
         return {"label": logits[:, ::-1] if self.flip else logits}
 
 
@@ -65,7 +65,7 @@ def seal_odd(folder: Path, *changes: str) -> None:
         "words": list(WORDS),
         "stems": [{"column": column}],
         "flip": "flip" in changes,
-        "slow": "slow" in changes,
+        "times": 3 if "hard" in changes else 4,
         "heads": [{"target": "label", "outputs": 2}],
     }
     schema = Schema((Column(column, "text"),), (Target("label", "binary", ("quiet", "loud")),))

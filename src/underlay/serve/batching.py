@@ -169,9 +169,10 @@ class Batcher:
         self.refuse_all("draining")
         for row in self._working:
             self._tell(row, Refusal("draining"))
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+        work, self._work = self._work, None  # a cancelled task holds its frames, and they would hold the model
+        if work is not None:
+            work.cancel()
+            await asyncio.wait([work])
         self._thread.close()
 
     def _wait(self) -> float:

@@ -235,6 +235,7 @@ class Releases:
 
     async def _gone(self, version: Version) -> bool:
         answered = await version.leave(self.service.limits.drain_seconds)
+        self.service.forget(version)
         self._say("unloaded", version.served.name, version.label)
         del version
         asyncio.get_running_loop().call_later(1.0, self.loader.submit, give_memory_back)

@@ -125,8 +125,7 @@ class Service:
         else:
             self.models[served.name] = Model(served.name, {version.label: version}, Aliases(version.label))
         self.metrics.know(served.name, served.targets)
-        self.version_metrics.hung.labels(served.name, version.label).set_function(lambda: float(version.hung))
-        self.version_metrics.changed.labels(served.name, version.label).set_function(lambda: float(version.changed))
+        self.version_metrics.watch(version)
         self.show_weights(served.name)
         self.edition += 1
         self.on_change()
@@ -137,9 +136,14 @@ class Service:
         del model.versions[version.label]
         if not model.versions:
             del self.models[model.name]
-        self.version_metrics.forget(model.name, version.label)
         self.edition += 1
         self.on_change()
+
+    def forget(self, version: Version) -> None:
+        """Drop the figures of a version that nobody counts on any more, unless another has its place."""
+        name, model = version.served.name, self.models.get(version.served.name)
+        if model is None or version.label not in model.versions:
+            self.version_metrics.forget(name, version.label)
 
     def show_weights(self, name: str) -> None:
         """Bring the figures up to date after aliases of a model moved."""

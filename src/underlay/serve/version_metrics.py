@@ -1,8 +1,11 @@
 """What is counted of each version, so that a canary can be compared with what it may replace."""
 
 import contextlib
+import weakref
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from underlay.serve.version import Version
 
 _OF = ["model", "version"]
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -34,6 +37,13 @@ class VersionMetrics:
         self.changed = Gauge(
             "underlay_bundle_changed", "1 if its folder is no longer what was loaded", _OF, registry=registry
         )
+
+    def watch(self, version: Version) -> None:
+        """Show how a version is whenever figures are read; holds it weakly, as figures outlive what they tell of."""
+        seen = weakref.ref(version)
+        of = (version.served.name, version.label)
+        self.hung.labels(*of).set_function(lambda: float((now := seen()) is not None and now.hung))
+        self.changed.labels(*of).set_function(lambda: float((now := seen()) is not None and now.changed))
 
     def forget(self, model: str, version: str) -> None:
         """Drop the figures of a version that is gone."""

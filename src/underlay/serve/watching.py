@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import weakref
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -27,14 +29,19 @@ async def watch_hanging(service: Service, *, every: float = HUNG_EVERY) -> None:
         service: Whose models.
         every: Seconds between two looks.
     """
-    known: set[Version] = set()
+    known: weakref.WeakSet[Version] = weakref.WeakSet()
     while True:
         await asyncio.sleep(every)
-        hung = {version for version in service.versions() if version.hung}
-        for version in hung ^ known:
-            event = "model_hangs" if version in hung else "model_is_back"
-            LOG.log(logging.ERROR if version in hung else logging.INFO, event, extra={"fields": _names(version)})
-        known = hung
+        _tell_hanging(service, known)
+
+
+def _tell_hanging(service: Service, known: "weakref.WeakSet[Version]") -> None:
+    for version in service.versions():
+        hung = version.hung
+        if hung != (version in known):
+            (known.add if hung else known.discard)(version)
+            event, level = ("model_hangs", logging.ERROR) if hung else ("model_is_back", logging.INFO)
+            LOG.log(level, event, extra={"fields": _names(version)})
 
 
 async def watch_folders(service: Service, reading: Executor, *, every: float = FOLDER_EVERY) -> None:
@@ -45,25 +52,30 @@ async def watch_folders(service: Service, reading: Executor, *, every: float = F
         reading: Threads that may read the disk.
         every: Seconds between two looks.
     """
-    right: dict[Version, Stamp] = {}
+    right: weakref.WeakKeyDictionary[Version, Stamp] = weakref.WeakKeyDictionary()
     while True:
         await asyncio.sleep(every)
-        loop, versions = asyncio.get_running_loop(), list(service.versions())
-        right = {version: stamp for version, stamp in right.items() if version in versions}
-        for version in versions:
-            path = version.served.bundle.path
-            if path is None:
-                continue
-            stamp = await loop.run_in_executor(reading, stamp_of, path)
-            if stamp == right.get(version):
-                continue
-            same = await loop.run_in_executor(reading, is_sealed, path, version.served.seal)
-            if same:
-                right[version] = stamp
-            if same == version.changed:  # it is news
-                version.changed = not same
-                event = "bundle_restored" if same else "bundle_changed"
-                LOG.log(logging.INFO if same else logging.ERROR, event, extra={"fields": _names(version)})
+        await _look(list(service.versions()), right, reading)  # by itself, so that nobody is held while it sleeps
+
+
+async def _look(
+    versions: Sequence[Version], right: "weakref.WeakKeyDictionary[Version, Stamp]", reading: Executor
+) -> None:
+    loop = asyncio.get_running_loop()
+    for version in versions:
+        path = version.served.bundle.path
+        if path is None:
+            continue
+        stamp = await loop.run_in_executor(reading, stamp_of, path)
+        if stamp == right.get(version):
+            continue
+        same = await loop.run_in_executor(reading, is_sealed, path, version.served.seal)
+        if same:
+            right[version] = stamp
+        if same == version.changed:  # it is news
+            version.changed = not same
+            event = "bundle_restored" if same else "bundle_changed"
+            LOG.log(logging.INFO if same else logging.ERROR, event, extra={"fields": _names(version)})
 
 
 def stamp_of(folder: Path) -> Stamp:
