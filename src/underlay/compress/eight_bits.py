@@ -6,12 +6,14 @@ from typing import Any
 
 from underlay.bundle import Backend, Bundle
 from underlay.compress.choice import choose
+from underlay.compress.convolutions import Convolution, convolutions
 from underlay.compress.examples import Row, collated, mixed
 from underlay.compress.int8 import quantised
 from underlay.compress.levels import calibrate
 from underlay.compress.loss import Judge, Labelled, Loss
 from underlay.compress.operators import compare_operators, require_operators
 from underlay.compress.parity import BATCH
+from underlay.compress.planes import fit_grids, values_of
 from underlay.compress.products import Product, Table, products, tables
 from underlay.core import Event, Listener, UsageError
 
@@ -45,6 +47,7 @@ class EightBits:
         kept: Tensors of those left in fp32, the most harmful first.
         losses: By target; empty where no row has a known answer.
         noise: What the worst operator misses of what it gives in fp32.
+        stays: What else is computed in fp32, and why, a sentence each.
     """
 
     model: Any
@@ -53,6 +56,7 @@ class EightBits:
     kept: tuple[str, ...]
     losses: tuple[Loss, ...]
     noise: float
+    stays: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""
@@ -62,6 +66,7 @@ class EightBits:
             "left_in_fp32": list(self.kept),
             "losses": [loss.to_dict() for loss in self.losses],
             "operator_noise": self.noise,
+            "stays": list(self.stays),
         }
 
 
@@ -114,16 +119,23 @@ def in_eight_bits(
     """
     if asked.static and not shown.given:
         raise UsageError("static eight bits fix the ranges of activations on data", "give it with --data")
-    known: dict[str, Product | Table] = {**products(model), **tables(model)}
+    windows = convolutions(model) if asked.static else {}
+    known: dict[str, Product | Table | Convolution] = {**products(model), **tables(model), **windows}
+    stays = _staying(model, static=asked.static)
     if not known:
-        raise UsageError("no product or table of this model is large enough for eight bits", "leave out --int8")
-    levels = None
+        raise UsageError(
+            "; ".join(["no product or table of this model is large enough for eight bits", *stays]), "leave out --int8"
+        )
+    for said in stays:
+        listener(Event("note", said, {}))
+    levels = grids = None
     if asked.static:
         listener(Event("phase", f"fixing ranges on {len(shown.given)} rows", {}))
-        levels = calibrate(model, products(model), shown.alone())
+        levels = calibrate(model, products(model), shown.alone()) if products(model) else {}
+        grids = fit_grids(model, values_of(windows.values()), shown.alone()) if windows else {}
 
     def make(kept: Collection[str]) -> Any:
-        return quantised(model, levels=levels, kept=kept)
+        return quantised(model, levels=levels, grids=grids, kept=kept)
 
     kept: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
@@ -139,8 +151,21 @@ def in_eight_bits(
     return EightBits(
         made,
         "static" if asked.static else "dynamic",
-        len(found),
+        sum(one.name in known for one in found),
         tuple(known[name].tensor for name in kept),
         losses,
         max((one.noise for one in found), default=0.0),
+        stays,
     )
+
+
+def _staying(model: Any, *, static: bool) -> tuple[str, ...]:
+    """What is computed in fp32 whatever it costs, and why."""
+    kinds = [node.op_type for node in model.graph.node]
+    said = []
+    if (count := kinds.count("Conv")) and not static:
+        said.append(f"{count} convolutions stay in fp32: their ranges are fixed on rows (--static --data FILE)")
+    if count := kinds.count("GRU") + kinds.count("LSTM"):
+        # ONNX Runtime's own DynamicQuantizeLSTM has one scale for a whole batch, and is no operation of the standard.
+        said.append(f"{count} recurrent layers stay in fp32: ONNX has no recurrent operation of eight bits")
+    return tuple(said)

@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from underlay.compress.convolutions import convolutions
 from underlay.compress.levels import Levels
+from underlay.compress.planes import Grid, convolution_nodes, on_levels, values_of
 from underlay.compress.products import Product, Table, products, tables
 from underlay.compress.rounding import LARGEST, in_halves, scaled
 
@@ -23,13 +25,20 @@ MIDDLE = 128
 """What stands for 0 in an activation: the fast kernels take activations without a sign and weights with one."""
 
 
-def quantised(model: Any, *, levels: Mapping[str, Levels] | None = None, kept: Collection[str] = ()) -> Any:
-    """A copy of an ONNX model whose large products and tables are of eight bits.
+def quantised(
+    model: Any,
+    *,
+    levels: Mapping[str, Levels] | None = None,
+    grids: Mapping[str, Grid] | None = None,
+    kept: Collection[str] = (),
+) -> Any:
+    """A copy of an ONNX model whose large products and tables are of eight bits, and its convolutions with `grids`.
 
     Args:
         model: An `onnx.ModelProto` with all its weights; not changed.
         levels: Of each product, by its name; None: a scale for each position.
-        kept: Products and tables that stay as they are.
+        grids: Of each value that enters or leaves a convolution; None: they stay as they are.
+        kept: Operators that stay as they are.
     """
     import onnx
 
@@ -38,6 +47,7 @@ def quantised(model: Any, *, levels: Mapping[str, Levels] | None = None, kept: C
     graph = copied.graph
     matrices = {name: one for name, one in products(model).items() if name not in kept}
     lookups = {name: one for name, one in tables(model).items() if name not in kept}
+    windows = {} if grids is None else {name: one for name, one in convolutions(model).items() if name not in kept}
     nodes, added = [], _Added()
     for node in graph.node:
         name = node.output[0] if node.output else ""
@@ -45,8 +55,12 @@ def quantised(model: Any, *, levels: Mapping[str, Levels] | None = None, kept: C
             nodes += _product(matrices[name], None if levels is None else levels[name], added)
         elif name in lookups:
             nodes += _table(lookups[name], added)
+        elif grids is not None and name in windows:
+            nodes += convolution_nodes(windows[name], node, grids, added)
         else:
             nodes.append(node)
+    between = {} if grids is None else {name: grids[name] for name in values_of(windows.values())}
+    nodes = list(on_levels(nodes, between, added))
     del graph.node[:]
     graph.node.extend(nodes)
     used = {name for node in graph.node for name in node.input}

@@ -11,14 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from underlay.compress.convolutions import convolutions
 from underlay.compress.products import Product, Table, products, tables
-from underlay.core import GateNotMet, Inputs
+from underlay.core import GateNotMet, Inputs, stream
 
 NOISE = 0.1
 """What a whole operator may miss, root mean square, as a share of what it gives; a few hundredths are usual."""
 
 SLOPE = 0.3
 """How much more or less an output may rise than it should: noise alone turns a slope by a few hundredths."""
+
+PLACES = 256
+"""Places of each batch on which a convolution is compared."""
 
 SMALL = 0.1
 """An output that is this much smaller than the others is measured by them: it says little, and is mostly noise."""
@@ -54,14 +58,48 @@ def compare_operators(was: Any, now: Any, batches: Sequence[Inputs]) -> list[Ope
         now: The one of eight bits, whose operators give and take values of the same names.
         batches: What to ask.
     """
+    found = [*_products_and_tables(was, now, batches), *_convolutions(was, now, batches)]
+    return sorted(found, key=lambda operator: -operator.off)
+
+
+def _products_and_tables(was: Any, now: Any, batches: Sequence[Inputs]) -> list[Operator]:
     known: dict[str, Product | Table] = {**products(was), **tables(was)}
     left = {**products(now), **tables(now)}
     changed = {name: one for name, one in known.items() if name not in left}
     wanted = [name for one in changed.values() for name in (_source(one), one.name)]
     seen = values_within(now, list(dict.fromkeys(wanted)), batches)
     apart = {name: _apart(one, seen[_source(one)], seen[name]) for name, one in changed.items()}
-    found = [Operator(name, one.tensor, *apart[name]) for name, one in changed.items()]
-    return sorted(found, key=lambda operator: -operator.off)
+    return [Operator(name, one.tensor, *apart[name]) for name, one in changed.items()]
+
+
+def _convolutions(was: Any, now: Any, batches: Sequence[Inputs]) -> list[Operator]:
+    """Those of eight bits, from what enters to behind the activation, on places drawn from each batch."""
+    left = convolutions(now)
+    changed = {name: one for name, one in convolutions(was).items() if name not in left}
+    between = dict.fromkeys(name for one in changed.values() for name in (one.entered, one.left))
+    exact = {name: f"{name}/exact" for name in between}
+    rng = stream(0, "operators")
+    pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in (*changed, *exact)}
+    for values in run_within(now, [*between, *exact.values()], batches, flat=False) if changed else ():
+        here = {name: (one.meant(values[one.entered]), values[one.left]) for name, one in changed.items()}
+        here |= {name: (values[before], values[name]) for name, before in exact.items() if name not in here}
+        for name, pair in here.items():
+            meant, found = map(_channels_last, pair)
+            drawn = rng.permutation(len(meant))[:PLACES]
+            pairs[name].append((meant[drawn], found[drawn]))
+    tensors = {name: one.tensor for name, one in changed.items()}
+    # The levels of a value are an operator too: what enters a convolution may come from something that is none.
+    return [
+        Operator(
+            name, tensors.get(name, f"the levels of {name}"), *_between(*map(np.concatenate, zip(*seen, strict=True)))
+        )
+        for name, seen in pairs.items()
+    ]
+
+
+def _channels_last(array: np.ndarray) -> np.ndarray:
+    """`[B, C, ...]` -> `[places, C]`."""
+    return np.moveaxis(array, 1, -1).reshape(-1, array.shape[1])
 
 
 def require_operators(found: Sequence[Operator]) -> None:
@@ -96,8 +134,10 @@ def values_within(model: Any, names: Sequence[str], batches: Sequence[Inputs]) -
     return {name: np.concatenate(arrays) for name, arrays in found.items()}
 
 
-def run_within(model: Any, names: Sequence[str], batches: Sequence[Inputs]) -> Iterator[dict[str, np.ndarray]]:
-    """The same, a batch at a time."""
+def run_within(
+    model: Any, names: Sequence[str], batches: Sequence[Inputs], *, flat: bool = True
+) -> Iterator[dict[str, np.ndarray]]:
+    """The same, a batch at a time; with `flat` off in the shape that it has."""
     import onnx
     import onnxruntime
 
@@ -113,9 +153,9 @@ def run_within(model: Any, names: Sequence[str], batches: Sequence[Inputs]) -> I
     inputs = [value.name for value in session.get_inputs()]
     for batch in batches:
         given_arrays = {f"{column}.{name}": array for column, arrays in batch.items() for name, array in arrays.items()}
-        values = session.run(asked, {name: given_arrays[name] for name in inputs})
+        values = session.run(asked, {name: given_arrays[name] for name in inputs}) if asked else []
         here = dict(zip(asked, values, strict=True)) | {name: given_arrays[name] for name in names if name in inputs}
-        yield {name: _flat(array) for name, array in here.items()}
+        yield {name: _flat(array) if flat else array for name, array in here.items()}
 
 
 def _source(one: Product | Table) -> str:
@@ -134,6 +174,11 @@ def _apart(one: Product | Table, source: np.ndarray, found: np.ndarray) -> tuple
     else:
         meant = source @ one.weight
         found = found if one.bias is None else found - one.shift
+    return _between(meant, found)
+
+
+def _between(meant: np.ndarray, found: np.ndarray) -> tuple[float, float]:
+    """Noise and slope of `[positions, outputs]`."""
     if meant.shape != found.shape or not np.isfinite(found).all():
         return float("inf"), float("inf")
     missed, whole = found - meant, max(float(np.square(meant).mean()), float(np.finfo(np.float32).tiny))
