@@ -91,8 +91,8 @@ def read_replicas(text: str | None, *, available: float, cpus: float) -> tuple[i
         raise UsageError(f"{text!r:.40} names no replicas", "pass --replicas 2:8", code="replicas") from None
 
 
-def application(source: Source, limits: Limits, plan: Plan) -> "Application":
-    """What Ray Serve runs of one version.
+def deployment_of(source: Source, limits: Limits, plan: Plan) -> "Application":
+    """The replicas of one version, as Ray Serve is told of them.
 
     Args:
         source: The bundle.
@@ -114,7 +114,7 @@ def application(source: Source, limits: Limits, plan: Plan) -> "Application":
         downscale_delay_s=0.0,
         policy=law,
     )
-    deployment = serve.deployment(
+    deployment: Any = serve.deployment(
         Replica,
         name=DEPLOYMENT,
         max_ongoing_requests=2 * limits.batch_rows,  # one batch is answered while the next is gathered
@@ -137,7 +137,7 @@ def name_of(source: Source) -> str:
     return f"underlay-{source.name}-{source.seal[:12]}"
 
 
-def deploy(source: Source, limits: Limits, plan: Plan, *, seconds: float = START_SECONDS) -> "DeploymentHandle[Any]":
+def deploy(source: Source, limits: Limits, *, plan: Plan, seconds: float = START_SECONDS) -> "DeploymentHandle[Any]":
     """Have replicas that answer; returns when the least of them do. In any thread.
 
     Args:
@@ -153,7 +153,7 @@ def deploy(source: Source, limits: Limits, plan: Plan, *, seconds: float = START
     from ray.serve import RunTarget
 
     name, until = name_of(source), time.monotonic() + seconds
-    target = RunTarget(application(source, limits, plan), name=name, route_prefix=None)
+    target = RunTarget(deployment_of(source, limits, plan), name=name, route_prefix=None)
     serve.run_many([target], wait_for_applications_running=False)
     while True:
         found = serve.status().applications.get(name)

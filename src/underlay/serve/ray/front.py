@@ -1,16 +1,17 @@
 """A version whose replicas answer: this process takes requests in as on one machine, and asks one of them."""
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from underlay.serve.batching import Batcher, Pace
 from underlay.serve.limits import Limits
-from underlay.serve.ray.deploying import Plan, delete, deploy
 from underlay.serve.ray.law import Load, Meter
 from underlay.serve.ray.replica import Source, Told
 from underlay.serve.refusals import Refusal
@@ -36,23 +37,38 @@ FRONT = token_hex(4)
 """Name of this process among those that ask the same replicas."""
 
 
+@dataclass(frozen=True)
+class Deployed:
+    """How a version gets its replicas.
+
+    Args:
+        begin: Gives the handle of replicas of a bundle; returns when they answer.
+        end: Lets them go, when no front asks them any more.
+    """
+
+    begin: Callable[[Source, Limits], "DeploymentHandle[Any]"]
+    end: Callable[[Source], None]
+
+
 class Replicas(Batcher):
     """What waits at replicas, seen from the front: bounded by the same rule, divided by how many there are.
 
     Args:
-        handle: Of them.
         source: Their bundle.
         limits: Of the server.
         pace: As this machine measured it, until they tell theirs.
+        deployed: How they are had.
     """
 
-    def __init__(self, handle: "DeploymentHandle[Any]", source: Source, *, limits: Limits, pace: Pace) -> None:
+    def __init__(self, source: Source, *, limits: Limits, pace: Pace, deployed: Deployed) -> None:
         super().__init__(_nobody, limits=limits, pace=pace)
-        self.handle = handle
+        self.handle = deployed.begin(source, limits)
+        self._deployed = deployed
         self.meter = Meter()
         self.count = 1
         self._source = source
         self._missed = 0
+        self._over = asyncio.Event()
         self._fronts: list[str] = [FRONT]
 
     @property
@@ -72,9 +88,12 @@ class Replicas(Batcher):
 
     async def stop(self) -> None:
         """Ask nothing more; the last front takes the replicas along."""
+        self._over.set()  # a note that is on its way comes back first: Ray complains of one that is cut off
+        if self._work is not None:
+            await asyncio.wait([self._work], timeout=2 * BEAT)
         await super().stop()
         if self._fronts == [FRONT]:
-            await asyncio.to_thread(delete, self._source)
+            await asyncio.to_thread(self._deployed.end, self._source)
 
     def _wait(self) -> float:
         """Seconds until the replicas have done what waits: what they hold, but for the batch that each works on."""
@@ -84,7 +103,7 @@ class Replicas(Batcher):
 
     async def _run(self) -> None:
         """Note what is offered on every replica, and hear how many there are."""
-        while True:
+        while not self._over.is_set():
             try:
                 said = await self.handle.broadcast("note", FRONT, self.load).results_async(
                     timeout_s=BEAT, return_exceptions=True
@@ -97,7 +116,8 @@ class Replicas(Batcher):
                 self.count = len(heard)
                 self._fronts = sorted({front for _, fronts in heard for front in fronts})
                 self.learn(heard[0][0])
-            await asyncio.sleep(BEAT)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), BEAT)
 
 
 class RemoteVersion(Version):
@@ -106,11 +126,13 @@ class RemoteVersion(Version):
     Args:
         served: The bundle, proved here too: columns, targets and documents are told from it.
         limits: Of the server.
-        plan: How many replicas.
+        deployed: How it gets its replicas.
         observe: Would be told of batches, which are made elsewhere: never called.
     """
 
-    def __init__(self, served: Served, *, limits: Limits, plan: Plan, observe: Callable[[int, float], None]) -> None:
+    def __init__(
+        self, served: Served, *, limits: Limits, deployed: Deployed, observe: Callable[[int, float], None]
+    ) -> None:
         self.served = served
         self.inputs = inputs_of(served)
         self.changed = False
@@ -119,8 +141,7 @@ class RemoteVersion(Version):
         self._free = asyncio.Event()
         self._free.set()
         source = Source(served.name, str(served.bundle.path.resolve()), served.label, served.seal)
-        handle = deploy(source, limits, plan)
-        self.batcher: Replicas = Replicas(handle, source, limits=limits, pace=measure(served))
+        self.batcher: Replicas = Replicas(source, limits=limits, pace=measure(served), deployed=deployed)
 
     def refuse_early(self) -> None:
         """Refuse before anything of a request is read.

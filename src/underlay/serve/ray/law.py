@@ -90,7 +90,8 @@ def decide(
 ) -> tuple[int, dict[str, Any]]:
     """How many replicas there should be, and what to remember.
 
-    Up at once; down, in one step, to the most that was needed within the calm. Without a load nothing changes.
+    Up at once; down to the most that was needed within the calm, once that stays so for a while: in one step, though
+    the load's mean comes down in several. Without a load nothing changes.
 
     Args:
         load: None: nobody knows.
@@ -111,7 +112,10 @@ def decide(
     targets = _kept(past.get("targets", ()), now, LONG, target, min)
     allowed = max(math.ceil(BURST * min(count for _, count in targets)), math.ceil(load.steady / UTILISATION))
     up = min(need, max(allowed, least))
-    found = up if up > target else min(target, max(count for _, count in needs))
+    soon = now - calm + min(LONG, calm / 2)
+    settled = max(count for _, count in needs)
+    falling = settled > max(count for at, count in needs if at >= soon)
+    found = up if up > target else target if falling else min(target, settled)
     return min(max(found, least), most), {"needs": needs, "targets": targets}
 
 

@@ -3,13 +3,14 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 
 from underlay.core import MissingExtra
 from underlay.serve.limits import Limits
 from underlay.serve.ray.cluster import joined
-from underlay.serve.ray.deploying import Plan, read_replicas, start_serving
-from underlay.serve.ray.front import RemoteVersion
+from underlay.serve.ray.deploying import Plan, delete, deploy, read_replicas, start_serving
+from underlay.serve.ray.front import Deployed, RemoteVersion
 from underlay.serve.ray.law import CALM
 from underlay.serve.running import Settings, Started
 from underlay.serve.running import run as run_here
@@ -40,12 +41,12 @@ class _Joining:
     def __init__(self, fleet: Fleet, stack: contextlib.ExitStack) -> None:
         self._fleet = fleet
         self._stack = stack
-        self._plan: Plan | None = None
+        self._deployed: Deployed | None = None
 
     def __call__(self, served: Served, *, limits: Limits, observe: Callable[[int, float], None]) -> Version:
-        if self._plan is None:
-            self._plan = self._join()
-        return RemoteVersion(served, limits=limits, plan=self._plan, observe=observe)
+        if self._deployed is None:
+            self._deployed = Deployed(partial(deploy, plan=self._join()), delete)
+        return RemoteVersion(served, limits=limits, deployed=self._deployed, observe=observe)
 
     def _join(self) -> Plan:
         fleet = self._fleet
