@@ -135,6 +135,15 @@ def test_fixed_ranges_are_tried_only_where_time_alone_is_missing():
     assert "vocabulary + int8 static" not in bench.asked  # its eight bits are too large as well
 
 
+def test_a_vocabulary_that_is_taken_whole_is_not_trimmed_again():
+    order = chains(EVERYTHING)
+    bench = Scripted({"vocabulary": {"points": 0.0, "megabytes": 91.0, "ms": 9.0}})
+    first_that_holds(order, bench, Say(None))
+    assert "student layers:3" in bench.asked
+    assert "vocabulary + prune 0.25" in bench.asked
+    assert not {"vocabulary + int8", "student layers:3 + vocabulary"} & set(bench.asked)
+
+
 def test_candidates_come_by_what_they_cost_to_compute():
     order = chains(EVERYTHING)
     trains = [0 if not (chain.prune or chain.student) else 1 if chain.prune else 2 for chain in order]

@@ -40,6 +40,8 @@ class Mask(nn.Module):
         passes: After which it is reached; at least 1.
     """
 
+    seen: Tensor
+
     def __init__(self, weight: Tensor, *, ratio: float, kind: str, passes: int) -> None:
         super().__init__()
         self.ratio, self.passes = ratio, max(1, passes)

@@ -1,6 +1,6 @@
 """What to take of many candidates, and what it would take to take another, in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 
 from underlay.evaluate.contenders import Contender, Lost, Search, Targets
@@ -118,7 +118,7 @@ def _better(search: Search, chosen: Contender) -> list[str]:
 def _looser(targets: Targets, known: Sequence[Contender]) -> list[tuple[str, str, Contender]]:
     """By flag the least bound with which, all others as they are, a candidate would hold."""
     found = []
-    only = {
+    only: dict[str, tuple[str, Callable[[Contender], float], int]] = {
         "--max-drop": ("loses too much", lambda one: one.points, 2),
         "--target-mb": ("too large", lambda one: one.megabytes, 1),
         "--target-ms": ("too slow", lambda one: one.one_p50 * ROOM, 1),

@@ -72,6 +72,10 @@ class Bench:
                 return needs.why
             if "loses too much" in needs.misses(self.targets):
                 return f"{needs.name} alone loses too much"
+        trimmed = self._contender(Chain(vocabulary=True))
+        idle = trimmed is not None and trimmed.measured and trimmed.bytes >= self.original.bytes
+        if idle and chain.vocabulary and not chain.prune and chain != Chain(vocabulary=True):
+            return "the training rows take nearly every entry of the vocabulary"
         if chain.bits == "static":
             plain = self._contender(replace(chain, bits="dynamic"))
             if plain is not None and plain.misses(self.targets) != ("too slow",):
