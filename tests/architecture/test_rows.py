@@ -26,9 +26,9 @@ OWED = (
     | numbered("I", 12)
     | numbered("F", 14, 15, 16, 19, 20)
     # What a server keeps: repeated requests, crashes, disks, databases, the chain, and nothing personal in any of it.
-    | numbered("A", 14)
+    | numbered("A", 14, 16)
     | numbered("F", 12, 13, *range(22, 28), *range(30, 34), 48)
-    | numbered("R", 4, 14)
+    | numbered("R", *range(1, 6), 8, 14)
     # Texts, and attacks on the search for personal data in them.
     | numbered("X", *range(1, 13))
 )

@@ -19,6 +19,7 @@ from underlay.cli.data import app as data
 from underlay.cli.failures import Failure, Terminated, failure_of
 from underlay.cli.feedback import app as feedback
 from underlay.cli.keys import app as keys
+from underlay.cli.review import app as review
 from underlay.cli.state import app as state
 
 DEBUG = "--debug works with every command: an error then shows its traceback."
@@ -54,6 +55,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(admin, name="admin")
 app.add_typer(state, name="state")
 app.add_typer(feedback, name="feedback")
+app.add_typer(review, name="review")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -63,6 +63,15 @@ def serve(
         bool, typer.Option("--keep-inputs/--no-keep-inputs", help="Keep inputs, redacted, or only their digests.")
     ] = True,
     retain: Annotated[float, typer.Option("--retain-days", help="Days that an answer without a label is kept.")] = 30.0,
+    review_below: Annotated[
+        float, typer.Option(metavar="NUMBER", help="Answers less sure than this wait for a person; 0: none.")
+    ] = 0.0,
+    review_sample: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the others this share waits all the same.")
+    ] = 0.0,
+    four_eyes: Annotated[
+        bool, typer.Option("--four-eyes", help="What a key asked, another has to decide.")
+    ] = False,
     tls_cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="PEM chain: answer in TLS alone; a renewed one is taken up.")
     ] = None,
@@ -139,6 +148,9 @@ def serve(
         audit=audit,
         keep_inputs=inputs,
         retain_days=retain,
+        review_below=review_below,
+        review_sample=review_sample,
+        four_eyes=four_eyes,
         tls_cert=tls_cert,
         tls_key=tls_key,
         usage=usage,

@@ -119,9 +119,13 @@ def infer_endpoint(service: Service) -> Endpoint:
     return infer
 
 
+KEPT = ("prediction_ids", "review_ids", "review_delayed")
+"""What an answer says of how it is kept."""
+
+
 def _told(told: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     """An answer in the protocol's form: what it has no field for goes among its parameters."""
-    kept = {name: value for name, value in told.items() if name == "prediction_ids"}
+    kept = {name: value for name, value in told.items() if name in KEPT}
     found = {name: value for name, value in told.items() if name not in kept}
     return found | ({"parameters": kept} if kept else {}) | ({"id": body["id"]} if "id" in body else {})
 

@@ -60,6 +60,9 @@ class Settings:
         audit: Folder of the signing key and the checkpoints; None: the state's.
         keep_inputs: Whether inputs are kept, redacted, or their digests alone.
         retain_days: That an answer without a label is kept.
+        review_below: Confidence under which an answer waits for a person.
+        review_sample: Share of the other answers that wait all the same.
+        four_eyes: Whether the key that asked may not decide.
         tls_cert: PEM chain of the listener for everybody; None: it speaks plain HTTP.
         tls_key: Its key.
         usage: File that counts what keys asked today; None: beside the file of keys.
@@ -77,6 +80,9 @@ class Settings:
     audit: Path | None = None
     keep_inputs: bool = True
     retain_days: float = 30.0
+    review_below: float = 0.0
+    review_sample: float = 0.0
+    four_eyes: bool = False
     tls_cert: Path | None = None
     tls_key: Path | None = None
     usage: Path | None = None
@@ -150,9 +156,11 @@ def run(settings: Settings, *, started: Callable[[Started], None] = lambda told:
 def _recording(service: Service, settings: Settings) -> Iterator[None]:
     """Keep what the service answers, if there is a place for it."""
     if settings.state is None:
+        if settings.review_below or settings.review_sample or settings.four_eyes:
+            raise UsageError("what waits for a review is kept in a state", "pass --state DIR", code="review")
         yield
         return
-    from underlay.serve.state import open_journal
+    from underlay.serve.state import ReviewRules, open_journal
 
     journal = open_journal(
         settings.state,
@@ -160,6 +168,7 @@ def _recording(service: Service, settings: Settings) -> Iterator[None]:
         served=service.served,
         inputs=settings.keep_inputs,
         days=settings.retain_days,
+        reviews=ReviewRules(settings.review_below, settings.review_sample, settings.four_eyes),
     )
     service.records = journal
     for version in service.versions():

@@ -14,6 +14,8 @@ from underlay.serve.state.journal import Journal as Journal
 from underlay.serve.state.journal import open_journal as open_journal
 from underlay.serve.state.place import Place as Place
 from underlay.serve.state.place import place_of as place_of
+from underlay.serve.state.review_rules import ReviewRules as ReviewRules
+from underlay.serve.state.reviews import list_items as list_items
 from underlay.serve.state.store import Store as Store
 from underlay.serve.state.store import read_only as read_only
 from underlay.serve.state.transaction import Transaction as Transaction

@@ -15,7 +15,7 @@ from underlay.serve.state.chain import Entry, iso
 from underlay.serve.state.failing import StoreFailed
 from underlay.serve.state.idempotency import HOURS
 from underlay.serve.state.store import Store
-from underlay.serve.state.tables import FEEDBACK, IDEMPOTENCY, PREDICTIONS
+from underlay.serve.state.tables import FEEDBACK, IDEMPOTENCY, PREDICTIONS, REVIEWS
 from underlay.serve.state.transaction import Transaction
 
 _ID = re.compile(r"([0-9a-f]{32})(-[0-9]{1,6})?", re.ASCII)
@@ -83,6 +83,8 @@ def erase(store: Store, identity: str, *, actor: str) -> Gone:
             delete(IDEMPOTENCY).where(IDEMPOTENCY.c.seq.in_(select(FEEDBACK.c.seq).where(said)))
         )
         labels = transaction.change(delete(FEEDBACK).where(said))
+        waits = REVIEWS.c.prediction == identity if number else REVIEWS.c.prediction.startswith(f"{group}-")
+        transaction.change(delete(REVIEWS).where(waits))  # whoever has it leased finds it gone
         gone = Gone(transaction.change(delete(PREDICTIONS).where(chosen)), labels, answers)
         transaction.append(Entry(actor, "erase", object=identity, outcome=vars(gone)))
         return gone
@@ -150,6 +152,7 @@ def portion(old: int, labelled: int, *, actor: str, announce: bool) -> Callable[
             told = {"before": iso(max(old, labelled)), "unlabelled": iso(old), "labelled": iso(labelled)}
             transaction.append(Entry(actor, "purge", extra=told))
         labels = transaction.change(delete(FEEDBACK).where(FEEDBACK.c.prediction.in_(ids)))
+        transaction.change(delete(REVIEWS).where(REVIEWS.c.prediction.in_(ids)))
         stale = IDEMPOTENCY.c.time < transaction.now - HOURS * DAY // 24
         answers = transaction.change(delete(IDEMPOTENCY).where(stale))
         return Gone(transaction.change(delete(PREDICTIONS).where(PREDICTIONS.c.id.in_(ids))), labels, answers)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from underlay.core import Schema, Target
 from underlay.serve.refusals import Refusal
@@ -58,19 +58,8 @@ class Said:
         target = self._target(schema_of(transaction, row.bundle))
         said = json.loads(row.output)[target.name]["prediction"]
         label = check_label(self.label, target, said=said, field="/label")
-        kept = new_label(transaction, row, target=target.name, label=label, key=self.key)
-        seq = transaction.append(
-            Entry(
-                self.key,
-                "feedback",
-                object=kept["id"],
-                model=row.bundle,
-                outcome=brief(label),
-                extra={"prediction": row.id, "target": target.name, "rows": [digest_of_row(kept)]},
-            )
-        )
-        transaction.add(FEEDBACK, seq=seq, **kept)
-        told = {"feedback_id": kept["id"], "prediction_id": row.id, "target": target.name}
+        seq, identity = keep_label(transaction, row.id, row.bundle, target=target.name, label=label, key=self.key)
+        told = {"feedback_id": identity, "prediction_id": row.id, "target": target.name}
         if once is not None:
             once.remember(transaction, seq=seq, answer=told)
         return told
@@ -89,24 +78,41 @@ class Said:
         return schema.targets[0 if self.target is None else names.index(self.target)]
 
 
-def new_label(transaction: Transaction, row: Row[Any], *, target: str, label: Any, key: str) -> dict[str, Any]:
-    """A row of the table of labels, but for the number of its entry.
+def keep_label(
+    transaction: Transaction, prediction: str, bundle: str, *, target: str, label: Any, key: str, review: str = ""
+) -> tuple[int, str]:
+    """Keep a label and tell the chain; the number of the entry and the label's id.
 
     Args:
-        transaction: That will write it.
-        row: The answer that it is about.
+        transaction: Of the writer.
+        prediction: Id of the answer that it is about.
+        bundle: Seal of what gave the answer.
         target: Name.
         label: Checked.
         key: Id of the key that gave it.
+        review: Id of the item that was decided; "" where nobody had asked.
     """
-    return {
+    kept = {
         "id": token_hex(16),
-        "prediction": row.id,
+        "prediction": prediction,
         "target": target,
         "label": canonical(label),
         "key": key,
         "time": transaction.now,
     }
+    extra = {"prediction": prediction, "target": target, "rows": [digest_of_row(kept)]}
+    seq = transaction.append(
+        Entry(
+            key,
+            "feedback",
+            object=kept["id"],
+            model=bundle,
+            outcome=brief(label),
+            extra=extra | ({"review": review} if review else {}),
+        )
+    )
+    transaction.add(FEEDBACK, seq=seq, **kept)
+    return seq, str(kept["id"])
 
 
 def brief(label: Any) -> Any:

@@ -27,6 +27,7 @@ from underlay.serve.state.idempotency import Once, once_of
 from underlay.serve.state.kept_input import KeptInput, keep_input
 from underlay.serve.state.place import place_of
 from underlay.serve.state.predictions import Answered, lowest_confidence
+from underlay.serve.state.review_rules import ReviewRules
 from underlay.serve.state.routes import SCOPES, described, routes_of
 from underlay.serve.state.store import Store
 from underlay.serve.state.tables import BUNDLES
@@ -85,6 +86,7 @@ class Record:
             await self._kept(),
             outputs,
             [lowest_confidence(answer) for answer in answers],
+            self.journal.reviews,
         )
 
         def work(transaction: Transaction) -> dict[str, Any]:
@@ -116,10 +118,12 @@ class Journal:
     Args:
         store: Where.
         inputs: Whether inputs are kept, redacted; else their digests alone.
+        reviews: Which answers wait for a person.
     """
 
-    def __init__(self, store: Store, *, inputs: bool = True) -> None:
+    def __init__(self, store: Store, *, inputs: bool = True, reviews: ReviewRules | None = None) -> None:
         self.store = store
+        self.reviews = reviews or ReviewRules()
         self._inputs = inputs
         self.declared: set[str] = set()
         """Seals of the bundles that the state knows."""
@@ -256,7 +260,15 @@ class Journal:
         ]
 
 
-def open_journal(state: str, audit: Path | None, *, served: Served, inputs: bool, days: float = RETAIN_DAYS) -> Journal:
+def open_journal(
+    state: str,
+    audit: Path | None,
+    *,
+    served: Served,
+    inputs: bool,
+    days: float = RETAIN_DAYS,
+    reviews: ReviewRules | None = None,
+) -> Journal:
     """What a server keeps its answers in; a database that does not answer yet is waited for.
 
     Args:
@@ -265,6 +277,7 @@ def open_journal(state: str, audit: Path | None, *, served: Served, inputs: bool
         served: The model.
         inputs: Whether inputs are kept, redacted; else their digests alone.
         days: That an answer without a label is kept.
+        reviews: Which answers wait for a person; None: none.
 
     Raises:
         UsageError: `state`, `state_locked`, `state_newer`, `audit_key`, `days`.
@@ -277,7 +290,7 @@ def open_journal(state: str, audit: Path | None, *, served: Served, inputs: bool
     chores = Retention(days, max(days, LABELLED_DAYS))
     while True:
         try:
-            journal = Journal(Store(place, serves=True, chores=chores), inputs=inputs)
+            journal = Journal(Store(place, serves=True, chores=chores), inputs=inputs, reviews=reviews)
             break
         except StoreFailed as failed:
             if failed.code != "database_away" or time.monotonic() > until:

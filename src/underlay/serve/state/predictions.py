@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from secrets import token_hex
 from typing import Any
@@ -13,6 +13,7 @@ from underlay.serve.state.canonical import canonical
 from underlay.serve.state.chain import Entry
 from underlay.serve.state.idempotency import Once
 from underlay.serve.state.kept_input import KeptInput
+from underlay.serve.state.review_rules import MANY, ReviewRules, put, waiting
 from underlay.serve.state.tables import PREDICTIONS
 from underlay.serve.state.transaction import Transaction
 
@@ -32,6 +33,7 @@ class Answered:
         inputs: Kept of each row.
         outputs: Told of each row, by target.
         confidence: The lowest of each row's targets; None where all are numbers.
+        rules: Which answers wait for a person.
     """
 
     model: str
@@ -40,10 +42,9 @@ class Answered:
     inputs: Sequence[KeptInput]
     outputs: Sequence[Mapping[str, Any]]
     confidence: Sequence[float | None]
+    rules: ReviewRules = field(default_factory=ReviewRules)
 
-    def write(
-        self, transaction: Transaction, *, told: dict[str, Any], once: Once | None
-    ) -> tuple[dict[str, Any], bool]:
+    def write(self, transaction: Transaction, *, told: dict[str, Any], once: Once | None) -> dict[str, Any]:
         """Keep it, unless the same request was answered before.
 
         Args:
@@ -61,22 +62,30 @@ class Answered:
             return stored
         ids = [f"{token}-{place}" for token in (token_hex(16),) for place in range(len(self.inputs))]
         rows = [self._row(place, identity, transaction.now) for place, identity in enumerate(ids)]
-        rules = rule_set() if any(kept.text is not None for kept in self.inputs) else ""
+        redaction = rule_set() if any(kept.text is not None for kept in self.inputs) else ""
+        reasons = self.rules.reasons(self.confidence)
+        extra = {"review": {ids[place]: reason for place, reason in reasons.items()}} if reasons else {}
         seq = transaction.append(
             Entry(
                 self.key,
                 "predict",
                 object=ids[0].rpartition("-")[0],
                 model=self.bundle,
-                rules=rules,
+                rules=redaction,
                 outcome=[_brief(output) for output in self.outputs],
                 inputs=tuple(kept.hmac for kept in self.inputs),
-                extra={"rows": [digest_of_row(row) for row in rows]},
+                extra=extra | {"rows": [digest_of_row(row) for row in rows]},
             )
         )
         for row in rows:
             transaction.add(PREDICTIONS, seq=seq, **row)
+        for place, reason in reasons.items():
+            put(transaction, ids[place], reason)
         told = {**told, "prediction_ids": ids}
+        if reasons:
+            told["review_ids"] = [ids[place] for place in reasons]
+            if waiting(transaction) > MANY:
+                told["review_delayed"] = True
         if once is not None:
             once.remember(transaction, seq=seq, answer=told)
         return told

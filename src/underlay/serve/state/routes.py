@@ -13,6 +13,7 @@ from underlay.serve.records import Described, key_of
 from underlay.serve.request_json import parse
 from underlay.serve.state.feedback import read_feedback
 from underlay.serve.state.idempotency import once_of
+from underlay.serve.state.review_routes import review_routes
 
 if TYPE_CHECKING:
     from underlay.serve.state.journal import Journal
@@ -30,13 +31,13 @@ def feedback_endpoint(journal: "Journal") -> Endpoint:
     return feedback
 
 
-SCOPES = {"/feedback": "feedback"}
+SCOPES = {"/feedback": "feedback", "/review": "review"}
 """What a key needs, by the first step of the path."""
 
 
 def routes_of(journal: "Journal") -> list[Route]:
     """Every address."""
-    return [Route("/feedback", feedback_endpoint(journal), methods=["POST"])]
+    return [Route("/feedback", feedback_endpoint(journal), methods=["POST"]), *review_routes(journal)]
 
 
 def described() -> Described:
@@ -48,9 +49,23 @@ def described() -> Described:
         "label": label,
     }
     told = {"feedback_id": text, "prediction_id": text, "target": text}
+    item = {"item": {**text, "description": "As a list shows it."}}
+    decided = item | {"version": {"type": "integer"}, "labels": {"type": "object", "description": "By target."}}
     return Described(
-        posted={"/feedback": ("Feedback", "FeedbackKept")},
+        posted={
+            "/feedback": ("Feedback", "FeedbackKept"),
+            "/review/lease": ("ReviewLease", "ReviewItem"),
+            "/review/decide": ("ReviewDecision", "ReviewDecided"),
+            "/review/release": ("ReviewRelease", "ReviewItem"),
+        },
+        got={"/review": ("What waits for a person; `?decided=true` for what was decided", "ReviewItems")},
         schemas={
+            "ReviewLease": {**_object(item), "required": []},
+            "ReviewDecision": _object(decided),
+            "ReviewRelease": _object(item),
+            "ReviewItem": {"type": "object"},
+            "ReviewDecided": {"type": "object"},
+            "ReviewItems": _object({"items": {"type": "array", "items": {"type": "object"}}}),
             "Feedback": {**_object(asked), "required": ["prediction_id", "label"]},
             "FeedbackKept": _object(told),
         },

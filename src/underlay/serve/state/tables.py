@@ -1,6 +1,6 @@
 """The tables of a state, alike in SQLite and PostgreSQL; times are microseconds since 1970."""
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, Text
 
 METADATA = MetaData()
 
@@ -74,3 +74,22 @@ AUDIT = Table(
     Column("hash", Text, nullable=False),
 )
 """The chain: `hash` is SHA-256 of the hash before and of `entry`, which is canonical JSON."""
+
+REVIEWS = Table(
+    "reviews",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("prediction", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("blind", Boolean, nullable=False),
+    Column("made", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("holder", Text),
+    Column("lease_until", BigInteger),
+    Column("decided_by", Text),
+    Column("decided", BigInteger),
+    Column("override", Boolean),
+    Index("reviews_prediction", "prediction", unique=True),
+    Index("reviews_waiting", "decided", "made"),
+)
+"""Answers that wait for a person, or waited: `version` counts leases, `override` says whether the person differed."""
