@@ -8,7 +8,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from underlay.bundle.ranked import likeliest
 from underlay.core import Target
-from underlay.evaluate import examine, measure, next_item_baselines, ranks_of
+from underlay.evaluate import Baseline, Ranked, blocks, examine, measure, next_item_baselines, ranks_of
 from underlay.evaluate.next_item_baselines import counted, neighbours
 
 NAMES = tuple(f"i{at:02d}" for at in range(30))
@@ -88,7 +88,42 @@ def test_popularity_ranks_by_count_and_neighbours_by_company_and_neither_answers
         TARGET, taught, [["i00"], ["i03"]], truth, barred=[["i00"], ["i03"]], resamples=200
     )
     assert popular.name == "Popularity"
-    assert popular.scores[0, 0] == 0.0
-    assert ranks_of(popular.scores, truth).tolist()[0] == 1.0
-    assert ranks_of(near.scores, truth).tolist() == [1.0, 1.0]
-    assert near.scores[1, 3] == 0.0
+    assert popular.scores.best[0] == 1  # the first is more popular, and barred
+    assert popular.scores.places.tolist()[0] == 1.0
+    assert near.scores.places.tolist() == [1.0, 1.0]
+    assert near.scores.best.tolist() == [1, 4]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 7, 50])
+def test_rankings_measured_block_by_block_are_those_of_all_scores_at_once(rows, monkeypatch):
+    monkeypatch.setattr("underlay.evaluate.ranked.CELLS", 90)  # three rows
+    rng = np.random.default_rng(2)
+    scores, truth = rng.random((rows, 30)), rng.integers(-1, 30, rows)
+    parts = blocks(rows, 30)
+    assert [one.stop - one.start for one in parts] == [3] * (rows // 3) + [rows % 3] * (rows % 3 > 0 or rows == 0)
+    kept = Ranked.joined(Ranked.of(scores[part], truth[part]) for part in parts)
+    assert len(kept) == rows
+    assert measure(TARGET, kept, truth) == measure(TARGET, scores, truth)
+    if rows > 1:
+        shown = {"values": {"item": [["a"]] * rows}, "columns": {"kind": ["x", "y"] * (rows // 2) + ["x"] * (rows % 2)}}
+        other = Baseline("other", measure(TARGET, kept, truth), kept, 0.0, 1)
+        one, all_at_once = (examine(TARGET, given, truth, **shown, opponents=[other]) for given in (kept, scores))
+        assert one == all_at_once
+        assert one.mistakes
+
+
+def test_no_more_than_a_block_of_scores_is_made_by_the_opponents(monkeypatch):
+    monkeypatch.setattr("underlay.evaluate.ranked.CELLS", 60)
+    rng = np.random.default_rng(3)
+    rows = [[NAMES[at] for at in rng.integers(30, size=6)] for _ in range(40)]
+    truth, barred = rng.integers(-1, 30, 40), [row[:1] for row in rows]
+    seen = []
+    whole = Ranked.of
+    monkeypatch.setattr(Ranked, "of", lambda scores, truth: seen.append(scores.shape) or whole(scores, truth))
+    blockwise = next_item_baselines(TARGET, rows, rows, truth, barred=barred, resamples=50)
+    assert set(seen) == {(2, 30)}
+    monkeypatch.setattr("underlay.evaluate.ranked.CELLS", 1 << 22)
+    at_once = next_item_baselines(TARGET, rows, rows, truth, barred=barred, resamples=50)
+    for one, other in zip(blockwise, at_once, strict=True):
+        assert one.metrics == other.metrics
+        assert one.scores.places.tolist() == other.scores.places.tolist()

@@ -91,6 +91,14 @@ def test_a_cell_that_cannot_be_read_says_why(cell, code, said):
     assert refused.value.do
 
 
+@pytest.mark.parametrize("cell", ["", "  ", None, float("nan"), "[]", []])
+def test_where_an_empty_history_cannot_be_read_none_is_suggested(cell):
+    with pytest.raises(RowError) as refused:
+        fitted(empty="refuse").encode(cell)
+    assert "[]" not in str(refused.value)
+    assert refused.value.do
+
+
 def test_more_events_than_a_cell_may_hold_are_refused():
     with pytest.raises(RowError, match="1,000,001 events"):
         read_events(["a"] * 1_000_001)

@@ -9,8 +9,9 @@ import pytest
 from underlay.bundle import open_bundle
 from underlay.core import DataError, RecipeError, UsageError
 from underlay.data import Table
-from underlay.strategies import fine_tune
+from underlay.strategies import fine_tune, prepare
 from underlay.strategies.evaluation import evaluate
+from underlay.strategies.listening import Say
 from underlay.strategies.next_item import COLD, UNASKED, ask_last, leave_last_out, reader_of
 from underlay.strategies.recipe import Recipe
 
@@ -233,3 +234,20 @@ def test_a_trunk_that_reads_both_ways_learns_from_hidden_events(ring):
 def test_and_its_resumed_run_hides_the_same(ring):
     whole, cut = (one.bundle.path / "model.safetensors" for one in ring)
     assert whole.read_bytes() == cut.read_bytes()
+
+
+def test_where_the_items_are_many_some_of_the_rows_choose_the_epoch_and_the_run_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "VALIDATED_SCORES", 60)
+    monkeypatch.setattr(prepare, "FEWEST_VALIDATED", 5)
+    said = []
+
+    rows = [[f"i{(start + step) % 6}" for step in range(6)] for start in range(40)]
+    table = pa.table({"items": rows})
+    recipe = Recipe().change({"data": {"columns": {"items": "events"}, "task": "next-item"}})
+    data = prepare.read(table, recipe, cache=tmp_path, say=Say(said.append))
+    assert len(data.splits.validation) == 10  # sixty scores, six items
+    assert len(data.splits.test) == 40
+    assert len(data.truth("validation", "next items")) == 10
+    again = prepare.read(table, recipe, cache=tmp_path, say=Say(None))
+    assert again.splits.validation.tolist() == data.splits.validation.tolist()
+    assert any("10 of the rows asked in validation" in str(words) for words in said)

@@ -22,8 +22,8 @@ def read_conll(path: Path) -> Table:
     """Give the table of a CoNLL file: a sentence a row, its words in `tokens`, their tags in `tags`.
 
     Columns stand between tabs, or between spaces where no line has a tab; the first is the word and the last the tag,
-    as in CoNLL-2000, 2002 and 2003. Where every line has one column, it is the word, and there are no tags: sentences to
-    be tagged. Lines of `-DOCSTART-`, and in files with tabs comments (`# ...`), are passed over.
+    as in CoNLL-2000, 2002 and 2003. Where every line has one column, it is the word, and there are no tags: these are
+    sentences to be tagged. Lines of `-DOCSTART-`, and in files with tabs comments (`# ...`), are passed over.
 
     Args:
         path: The file, plain or compressed.

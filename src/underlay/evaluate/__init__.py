@@ -35,6 +35,8 @@ from underlay.evaluate.measure import measure as measure
 from underlay.evaluate.mistakes import Mistake as Mistake
 from underlay.evaluate.mistakes import confident_mistakes as confident_mistakes
 from underlay.evaluate.next_item_baselines import next_item_baselines as next_item_baselines
+from underlay.evaluate.ranked import Ranked as Ranked
+from underlay.evaluate.ranked import blocks as blocks
 from underlay.evaluate.ranked import ranks_of as ranks_of
 from underlay.evaluate.recommendation import closest as closest
 from underlay.evaluate.recommendation import costs as costs

@@ -12,7 +12,7 @@ from scipy import sparse
 from underlay.core import Target, stream
 from underlay.data import Picked
 from underlay.evaluate.interval import Interval
-from underlay.evaluate.measure import known_rows, measure
+from underlay.evaluate.measure import Scores, known_rows, measure
 
 MOST_ROWS = 100_000
 """Training rows the linear model sees: more of them change its third digit and take minutes."""
@@ -27,14 +27,14 @@ class Baseline:
     Args:
         name: For people.
         metrics: As `measure` gives them.
-        scores: Its probabilities `[N, K]` or numbers `[N]`, one a test row.
+        scores: Its probabilities `[N, K]`, numbers `[N]`, or what `Ranked` keeps, one a test row.
         seconds: Fitting and answering.
         rows: Training rows used.
     """
 
     name: str
     metrics: dict[str, Interval]
-    scores: np.ndarray
+    scores: Scores
     seconds: float
     rows: int
 

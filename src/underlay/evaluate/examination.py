@@ -13,9 +13,9 @@ from underlay.evaluate.calibration import Reliability, negative_log_likelihood, 
 from underlay.evaluate.confusion import Confusion, LabelFigures, confusion, label_figures
 from underlay.evaluate.contributions import Contribution
 from underlay.evaluate.interval import Interval
-from underlay.evaluate.measure import decide, difference, key_metric, known_rows, measure
+from underlay.evaluate.measure import Scores, decide, difference, key_metric, known_rows, measure
 from underlay.evaluate.mistakes import Mistake, Thumbnail, confident_mistakes
-from underlay.evaluate.ranked import ABSENT
+from underlay.evaluate.ranked import ABSENT, Ranked
 from underlay.evaluate.selective import RiskCoverage, risk_coverage
 from underlay.evaluate.slices import Slice, slices
 from underlay.evaluate.tags import by_unit, decide_tags, span_figures
@@ -121,7 +121,7 @@ class Examination:
 
 def examine(
     target: Target,
-    scores: np.ndarray,
+    scores: Scores,
     truth: np.ndarray,
     *,
     values: Mapping[str, Sequence[Any]],
@@ -139,7 +139,7 @@ def examine(
 
     Args:
         target: What was predicted.
-        scores: Calibrated probabilities `[N, K]`, or numbers `[N]`.
+        scores: Calibrated probabilities `[N, K]`, numbers `[N]`, or what `Ranked` keeps.
         truth: As `measure`.
         values: The raw values of each row by input, for the mistakes.
         logits: Before the temperature; None: calibration is not shown.
@@ -155,7 +155,9 @@ def examine(
     Raises:
         DataError: Scores and truth do not fit the target or one another.
     """
-    if not target.by_unit:
+    if isinstance(scores, Ranked):
+        truth = np.asarray(truth)
+    elif not target.by_unit:
         scores, truth = np.asarray(scores, dtype=np.float64), np.asarray(truth)
     metrics = measure(target, scores, truth, threshold=threshold, seed=seed, resamples=resamples)
     known = known_rows(target, truth)
@@ -182,7 +184,7 @@ def examine(
     mistakes = confident_mistakes(
         target, scores, truth, values=values, places=places, threshold=threshold, thumbnails=thumbnails
     )
-    if target.ranked:
+    if isinstance(scores, Ranked) or target.ranked:
         return Examination(
             target=target.name,
             task=target.task,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,11 +10,14 @@ from underlay.core import DataError, Target, are_span_tags
 from underlay.core.schema import Task
 from underlay.evaluate.classification import many_labels, single_label
 from underlay.evaluate.interval import Interval, Statistic, intervals, percentile_interval, resampled_sums
-from underlay.evaluate.ranked import ranking
+from underlay.evaluate.ranked import Ranked, ranking
 from underlay.evaluate.regression import numbers
 from underlay.evaluate.tags import check_tags, decide_tags, tag_statistics
 
 UNLABELLED = -100
+
+Scores = np.ndarray | Ranked
+"""What is measured: an array, or of rankings what was kept of one."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def key_metric(target: Target) -> str:
 
 def measure(
     target: Target,
-    scores: np.ndarray,
+    scores: Scores,
     truth: np.ndarray,
     *,
     threshold: float | Sequence[float] | None = None,
@@ -91,7 +95,8 @@ def measure(
 
     Args:
         target: What was predicted.
-        scores: Probabilities `[N, K]`, or predicted numbers `[N]` for regression; for tagging an array a row `[U, K]`.
+        scores: Probabilities `[N, K]`, or predicted numbers `[N]` for regression; for tagging an array a row `[U, K]`;
+            of a ranked target also what `Ranked` keeps of them.
         truth: Label indices `[N]`, `[N, K]` of 0 and 1, or numbers `[N]`; rows of -100 or NaN are set aside. For
             tagging an array of label indices a row, `[U]`; of a ranked target -1 where it is none of the labels.
         threshold: Of the second label (binary), or one a label (multilabel, .5 by default); None: the likeliest.
@@ -110,30 +115,32 @@ def measure(
 
 
 def statistics(
-    target: Target, scores: np.ndarray, truth: np.ndarray, *, threshold: float | Sequence[float] | None = None
+    target: Target, scores: Scores, truth: np.ndarray, *, threshold: float | Sequence[float] | None = None
 ) -> dict[str, Statistic]:
     """What `measure` resamples.
 
     Raises:
         DataError: As `measure`.
     """
-    scores, truth = labelled(target, scores, truth)
+    known, truth = labelled(target, scores, truth)
     if not len(truth):
         return {}
     if target.task == "regression":
-        return numbers(scores, truth)
+        return numbers(known, truth)
     if target.by_unit:
-        return tag_statistics(target, scores, truth)
+        return tag_statistics(target, known, truth)
     if target.ranked:
-        return ranking(scores, truth)
-    predictions = decide(target, scores, threshold=threshold)
+        return ranking(known, truth)
+    predictions = decide(target, known, threshold=threshold)
     if target.task == "multilabel":
-        return many_labels(scores, truth, predictions)
-    return single_label(scores, truth, predictions)
+        return many_labels(known, truth, predictions)
+    return single_label(known, truth, predictions)
 
 
-def decide(target: Target, scores: np.ndarray, *, threshold: float | Sequence[float] | None = None) -> np.ndarray:
+def decide(target: Target, scores: Scores, *, threshold: float | Sequence[float] | None = None) -> np.ndarray:
     """Predictions from scores: indices `[N]`, of tagging an array a row, 0 and 1 `[N, K]` of multilabel, or numbers."""
+    if isinstance(scores, Ranked):
+        return scores.best
     if target.task == "regression":
         return np.asarray(scores, dtype=np.float64).reshape(-1)
     if target.by_unit:
@@ -145,12 +152,15 @@ def decide(target: Target, scores: np.ndarray, *, threshold: float | Sequence[fl
     return np.asarray(scores.argmax(1), dtype=np.int64)
 
 
-def labelled(target: Target, scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def labelled(target: Target, scores: Scores, truth: np.ndarray) -> tuple[Any, np.ndarray]:
     """Scores and truth of the rows that have a truth, in double precision and whole numbers.
 
     Raises:
         DataError: The shapes do not fit, or scores are not finite.
     """
+    if isinstance(scores, Ranked):
+        known = known_rows(target, np.asarray(truth))
+        return scores[known], np.asarray(truth)[known].astype(np.int64)
     if target.by_unit:
         known = known_rows(target, truth)
         check_tags(target, scores[known], truth[known])
@@ -183,8 +193,8 @@ def known_rows(target: Target, truth: np.ndarray) -> np.ndarray:
 
 def difference(
     target: Target,
-    scores: np.ndarray,
-    other: np.ndarray,
+    scores: Scores,
+    other: Scores,
     truth: np.ndarray,
     *,
     metric: str | None = None,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from underlay.core import RowError, Target, listed
-from underlay.evaluate.measure import decide, known_rows
+from underlay.evaluate.measure import Scores, decide, known_rows
+from underlay.evaluate.ranked import Ranked
 from underlay.evaluate.tags import told
 
 LONGEST = 600
@@ -62,7 +63,7 @@ class Mistake:
 
 def confident_mistakes(
     target: Target,
-    scores: np.ndarray,
+    scores: Scores,
     truth: np.ndarray,
     *,
     values: Mapping[str, Sequence[Any]],
@@ -83,7 +84,7 @@ def confident_mistakes(
         thumbnails: By input whose values can be shown.
         limit: At most so many.
     """
-    if not target.by_unit:
+    if not (target.by_unit or isinstance(scores, Ranked)):
         scores, truth = np.asarray(scores, dtype=np.float64), np.asarray(truth)
     predictions = decide(target, scores, threshold=threshold)
     sureness = np.where(known_rows(target, truth), _sureness(target, scores, truth, predictions), -1.0)
@@ -122,8 +123,10 @@ def pictures(cells: Mapping[str, Any], thumbnails: Mapping[str, Thumbnail]) -> d
     return found
 
 
-def _sureness(target: Target, scores: np.ndarray, truth: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+def _sureness(target: Target, scores: Scores, truth: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     """How sure the wrong answer was; 0 where it was right."""
+    if isinstance(scores, Ranked):
+        return np.asarray(scores.sureness * (predictions != truth))
     if target.task == "regression":
         return np.asarray(np.nan_to_num(np.abs(predictions - truth)))
     if target.by_unit:

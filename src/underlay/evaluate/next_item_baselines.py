@@ -9,6 +9,7 @@ from scipy import sparse
 from underlay.core import Target
 from underlay.evaluate.baselines import Baseline
 from underlay.evaluate.measure import measure
+from underlay.evaluate.ranked import Ranked, blocks
 
 Names = Sequence[str | None]
 """Items of one row in order, None where one is hidden."""
@@ -36,20 +37,25 @@ def next_item_baselines(
         resamples: Of the intervals.
     """
     places = {name: at for at, name in enumerate(target.labels)}
-    counts = np.asarray(counted(taught, places).sum(0)).ravel()
-    closed = _closed(barred, places)
+    known, asked = counted(taught, places), counted(histories, places)
+    counts = np.asarray(known.sum(0)).ravel()
+    popular = counts / max(counts.sum(), 1.0)
 
-    def scored(name: str, answer: Callable[[], np.ndarray]) -> Baseline:
+    def scored(name: str, answer: Callable[[slice], np.ndarray]) -> Baseline:
         started = perf_counter()
-        scores = answer()
-        scores[closed] = 0.0
+        found = []
+        for rows in blocks(len(histories), len(places)):
+            scores = answer(rows)
+            scores[_closed(barred[rows], places)] = 0.0
+            found.append(Ranked.of(scores, truth[rows]))
+        ranked = Ranked.joined(found)
         seconds = perf_counter() - started
-        metrics = measure(target, scores, truth, seed=seed, resamples=resamples)
-        return Baseline(name, metrics, scores, seconds, len(taught))
+        metrics = measure(target, ranked, truth, seed=seed, resamples=resamples)
+        return Baseline(name, metrics, ranked, seconds, len(taught))
 
     return (
-        scored("Popularity", lambda: np.tile(counts / max(counts.sum(), 1.0), (len(histories), 1))),
-        scored("Item-kNN (cosine)", lambda: neighbours(counted(taught, places), counted(histories, places))),
+        scored("Popularity", lambda rows: np.tile(popular, (rows.stop - rows.start, 1))),
+        scored("Item-kNN (cosine)", lambda rows: neighbours(known, asked[rows])),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from underlay.core import Target
 from underlay.evaluate.interval import Interval, intervals
-from underlay.evaluate.measure import METRICS, key_metric, known_rows, statistics
+from underlay.evaluate.measure import METRICS, Scores, key_metric, known_rows, statistics
 
 MOST = 12
 """Values of a column shown one by one; the rest are one slice."""
@@ -38,7 +38,7 @@ class Slice:
 
 def slices(
     target: Target,
-    scores: np.ndarray,
+    scores: Scores,
     truth: np.ndarray,
     *,
     columns: Mapping[str, Sequence[Any]],

@@ -329,8 +329,9 @@ class Events:
         return np.array([-1 if event.item is None else numbers.get(event.item, -1) for event in events], dtype=np.int64)
 
     def _events(self, value: Any) -> tuple[Happening, ...]:
-        events = read_events(value)
-        if not events and self.options.empty == "refuse":
+        refused = self.options.empty == "refuse"
+        events = read_events(value, empty=not refused)
+        if refused and not events:
             raise RowError(
                 "nothing has happened yet, so there is nothing to go by", "give at least one event", code="no_history"
             )

@@ -24,6 +24,7 @@ HIDDEN = "hidden"
 """Key of an event nobody is told: `{"hidden": true}` holds a place and says nothing."""
 
 SEPARATOR = "|"
+_OR_NOTHING = ", or [] where nothing happened"
 _MISSING_WORDS = ("nan", "none", "null", "na", "<na>")
 
 
@@ -62,12 +63,13 @@ NOBODY = Happening(None)
 """The hidden event."""
 
 
-def read_events(value: Any) -> tuple[Happening, ...]:
+def read_events(value: Any, *, empty: bool = True) -> tuple[Happening, ...]:
     """What happened, in order; none where the list is empty.
 
     Args:
         value: A list of items (texts or whole numbers) or of `{"item": ..., "time": ..., "attributes": {...}}`; such a
             list as JSON; or items in one text, separated by `|` or by spaces.
+        empty: Whether whoever asks can use a list of nothing; only then one is suggested.
 
     Raises:
         RowError: It is none of these; the code says what it is.
@@ -78,9 +80,11 @@ def read_events(value: Any) -> tuple[Happening, ...]:
     1704067200.0
     """
     if isinstance(value, str):
-        value = _of_text(value)
+        value = _of_text(value, empty=empty)
     if value is None or (isinstance(value, float | np.floating) and value != value):
-        raise RowError("the events are missing", "give a list of items, [] where nothing happened", code="no_events")
+        raise RowError(
+            "the events are missing", f"give a list of items{_OR_NOTHING if empty else ''}", code="no_events"
+        )
     if isinstance(value, np.ndarray) and value.ndim == 1:
         value = value.tolist()
     if not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray):
@@ -152,11 +156,13 @@ def _seconds(moment: datetime) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _of_text(text: str) -> Any:
+def _of_text(text: str, *, empty: bool) -> Any:
     """What a cell of a text file holds."""
     bare = text.strip()
     if not bare:
-        raise RowError("the events are empty", "write items, or [] where nothing happened", code="empty_events")
+        raise RowError(
+            "the events are empty", f"write items, as in bread|milk{_OR_NOTHING if empty else ''}", code="empty_events"
+        )
     if bare.lower() in _MISSING_WORDS:
         return None
     if bare[0] in "[{":

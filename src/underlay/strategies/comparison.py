@@ -8,7 +8,7 @@ from underlay.bundle import Bundle
 from underlay.compress.measuring import Speed, measure_bundles
 from underlay.evaluate import Interval, measure
 from underlay.evaluate.measure import key_metric
-from underlay.strategies.inputs import scores_of
+from underlay.strategies.inputs import said_of
 from underlay.strategies.prepared import Prepared
 
 TIMED = 256
@@ -60,12 +60,13 @@ def compared(bundles: Sequence[Bundle], data: Prepared, *, seconds: float) -> tu
 
 
 def _figures(bundle: Bundle, data: Prepared, columns: Mapping[str, Sequence[Any]]) -> dict[str, tuple[str, Interval]]:
-    answers = bundle.answer(columns)
-    found = {}
+    truths = {target.name: data.truth("test", target.name) for target in data.schema.targets}
+    said, found = said_of(bundle, columns, truths), {}
     for target in data.schema.targets:
         threshold = list(bundle.rules[target.name].thresholds) or None
-        scores, truth, name = scores_of(target, answers), data.truth("test", target.name), key_metric(target)
-        found[target.name] = (name, measure(target, scores, truth, threshold=threshold)[name])
+        name = key_metric(target)
+        figures = measure(target, said.scores[target.name], truths[target.name], threshold=threshold)
+        found[target.name] = (name, figures[name])
     return found
 
 

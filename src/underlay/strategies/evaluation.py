@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from underlay.bundle import Answers, Bundle
+from underlay.bundle import Bundle
 from underlay.core import DataError, FollowedModality, MissingColumn, Target
 from underlay.data import Picked, Table, column_rows, encode_targets, gathered_as, open_table
 from underlay.evaluate import DataFacts, Examination, Fact, ReportData, examine
-from underlay.strategies.inputs import scores_of, thumbnails
+from underlay.strategies.inputs import Said, said_of, thumbnails
 from underlay.strategies.next_item import ask_last
 
 
@@ -78,7 +78,7 @@ def evaluate(
         every = np.arange(len(table))
         columns = {column.name: column_rows(table, column.name, every) for column in bundle.schema.columns}
         by = {name: table.values(name) for name in slice_by}
-        answers = bundle.answer(columns, progress=progress)
+        answers = said_of(bundle, columns, truths, progress=progress)
         slipped = _slipped(bundle, answers, truths)
         answered = np.ones(len(table), bool)
         answered[[*answers.problems, *slipped]] = False
@@ -112,7 +112,7 @@ def truths_of(bundle: Bundle, table: Table) -> tuple[Table, dict[str, np.ndarray
     return table, truths
 
 
-def _slipped(bundle: Bundle, answers: Answers, truths: Mapping[str, np.ndarray]) -> dict[int, str]:
+def _slipped(bundle: Bundle, answers: Said, truths: Mapping[str, np.ndarray]) -> dict[int, str]:
     """Rows with another number of labels than of units."""
     found = {}
     for target in bundle.schema.targets:
@@ -141,7 +141,7 @@ def report_on(bundle: Bundle, source: Any, *, slice_by: Sequence[str] = ()) -> R
 def _examine(
     bundle: Bundle,
     target: Target,
-    answers: Answers,
+    answers: Said,
     truth: np.ndarray,
     table: Table,
     columns: Mapping[str, Sequence[Any]],
@@ -155,10 +155,10 @@ def _examine(
     rule = bundle.rules[target.name]
     return examine(
         target,
-        scores_of(target, answers)[rows],
+        answers.scores[target.name][rows],
         truth[rows],
         values={name: Picked(values, rows) for name, values in columns.items()},
-        logits=None if target.task == "regression" else answers.logits[target.name][rows],
+        logits=answers.logits[target.name][rows] if target.name in answers.logits else None,
         temperature=rule.temperature,
         threshold=list(rule.thresholds) or None,
         columns={name: [values[row] for row in rows] for name, values in by.items()},

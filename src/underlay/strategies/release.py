@@ -36,7 +36,7 @@ from underlay.evaluate import (
 )
 from underlay.strategies.assembly import Assembly
 from underlay.strategies.checks import Checked
-from underlay.strategies.inputs import lengths, scores_of, thumbnails, with_contributions
+from underlay.strategies.inputs import lengths, said_of, thumbnails, with_contributions
 from underlay.strategies.learn import Learned
 from underlay.strategies.listening import Say
 from underlay.strategies.prepare import column_values
@@ -241,7 +241,7 @@ def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
     names = [column.name for column in schema.columns]
     columns = {name: data.values("test", name) for name in names}
     learned = {name: data.values("train", name) for name in names}
-    answers = bundle.answer(columns)
+    said = said_of(bundle, columns, {target.name: data.truth("test", target.name) for target in schema.targets})
     by = lengths(measured.modalities, columns)
     leaked = measured.checked.leaked
     if leaked is not None and len(leaked):
@@ -250,10 +250,10 @@ def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
     examined = [
         examine(
             target,
-            scores_of(target, answers),
+            said.scores[target.name],
             data.truth("test", target.name),
             values=columns,
-            logits=None if target.task == "regression" else answers.logits[target.name],
+            logits=said.logits.get(target.name),
             temperature=bundle.rules[target.name].temperature,
             threshold=list(bundle.rules[target.name].thresholds) or None,
             opponents=_opponents(measured, target, learned, columns),
@@ -264,11 +264,11 @@ def _examine(measured: Measured, bundle: Bundle) -> list[Examination]:
         )
         for target in schema.targets
     ]
-    return with_contributions(examined, bundle, columns, answers, data, seed=measured.recipe.seed)
+    return with_contributions(examined, bundle, columns, said, data, seed=measured.recipe.seed)
 
 
 def _opponents(
-    measured: Measured, target: Target, learned: Mapping[str, list[Any]], asked: Mapping[str, list[Any]]
+    measured: Measured, target: Target, learned: Mapping[str, Sequence[Any]], asked: Mapping[str, Sequence[Any]]
 ) -> tuple[Baseline, ...]:
     """The baselines of one target: of units by their names, else of rows by classical features."""
     truths = [measured.data.truth(part, target.name) for part in ("train", "test")]
@@ -303,7 +303,7 @@ def _opponents(
     )
 
 
-def _rows(columns: Mapping[str, list[Any]]) -> list[Any]:
+def _rows(columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
     """The values of the only column, or a tuple a row."""
     return next(iter(columns.values())) if len(columns) == 1 else list(zip(*columns.values(), strict=True))
 
