@@ -67,3 +67,15 @@ def test_an_average_that_is_worse_is_not_kept(snippets, tmp_path):
 def test_averaging_one_seed_is_refused():
     with pytest.raises(RecipeError, match=r"train\.seeds"):
         Recipe.load(overrides=["train.average=true"])
+
+
+def test_the_last_weights_are_kept_on_request_and_early_stopping_is_then_refused(snippets, tmp_path):
+    recipe = tiny("train.keep=last", "train.epochs=6", "train.learning_rate=0.02")
+    fitted = fine_tune(str(snippets), recipe=recipe, out=tmp_path / "bundle")
+    assert fitted.recipe.train.early_stopping == 0
+    assert fitted.bundle.provenance["best_step"] == fitted.bundle.provenance["steps"]
+    scores = [record["accuracy"] for record in fitted.bundle.provenance["history"] if "epoch" in record]
+    assert len(scores) == 6
+    assert scores[-1] < max(scores)  # the best was not the last
+    with pytest.raises(RecipeError, match="early stopping would end it"):
+        Recipe.load(overrides=["train.keep=last", "train.early_stopping=2"])

@@ -277,6 +277,7 @@ def _plan(recipe: Recipe) -> Plan:
         checkpoint_every=settings.checkpoint_every,
         nan_retries=settings.nan_retries,
         time_limit=settings.time_limit,
+        keep=settings.keep,
     )
 
 

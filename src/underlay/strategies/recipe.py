@@ -100,6 +100,7 @@ class TrainRecipe(Section):
     )
     repeat: Auto | Annotated[int, Field(ge=1)] = Field("auto", description="times a row is drawn in an epoch")
     early_stopping: Auto | Annotated[int, Field(ge=0)] = Field("auto", description="validations without gain; 0: never")
+    keep: Literal["best", "last"] = Field("best", description="best: the epoch of the best validation; last: the end")
     checkpoint_every: Annotated[int, Field(ge=0)] = Field(200, description="optimiser steps; 0: at ends of epochs")
     nan_retries: Annotated[int, Field(ge=0)] = Field(1, description="returns to the last checkpoint on a NaN loss")
     precision: Auto | Literal["fp32", "bf16", "fp16"] = Field(
@@ -111,6 +112,13 @@ class TrainRecipe(Section):
     average: bool = Field(
         False, description="of several seeds: average the weights of those that help on validation rows"
     )
+
+    @field_validator("keep")
+    @classmethod
+    def _the_end_is_reached(cls, keep: str, known: ValidationInfo) -> str:
+        if keep == "last" and known.data.get("early_stopping", "auto") not in ("auto", 0):
+            raise PydanticCustomError("end", "early stopping would end it before the last; set train.early_stopping=0")
+        return keep
 
     @field_validator("average")
     @classmethod

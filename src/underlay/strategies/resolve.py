@@ -144,7 +144,7 @@ def _patience(recipe: Recipe, assembly: Assembly) -> int:
     """Where the steps are counted the schedule has to come to its end: most is learned while the rate falls."""
     if recipe.train.early_stopping != "auto":
         return recipe.train.early_stopping
-    return 0 if assembly.steps else PATIENCE
+    return 0 if assembly.steps or recipe.train.keep == "last" else PATIENCE
 
 
 def _freeze(recipe: Recipe, pretrained: bool, device: torch.device) -> int:

@@ -46,6 +46,7 @@ class Plan:
         log_every: Optimiser steps averaged in one record of the history.
         nan_retries: Returns to the last checkpoint, each at half the rate, before giving up.
         time_limit: Seconds of training; None for no limit.
+        keep: `best`: the parameters of the best validation; `last`: those at the end.
     """
 
     seed: int
@@ -61,6 +62,7 @@ class Plan:
     log_every: int = 10
     nan_retries: int = 1
     time_limit: float | None = None
+    keep: str = "best"
 
 
 class Loop:
@@ -227,11 +229,11 @@ class Loop:
         self.module.eval()
         score, record = self.validate()
         progress.epoch, progress.index = progress.epoch + 1, 0
-        if not progress.best or score > progress.best:
-            progress.best, progress.best_step, progress.waited = score, progress.step, 0
+        better = not progress.best or score > progress.best
+        progress.waited = 0 if better else progress.waited + 1
+        if better or plan.keep == "last":
+            progress.best, progress.best_step = score, progress.step
             self.state.best = {name: tensor.clone() for name, tensor in learning_tensors(self.bare).items()}
-        else:
-            progress.waited += 1
         if plan.early_stopping and progress.waited >= plan.early_stopping and progress.epoch < plan.epochs:
             progress.stopped = progress.stopped or "early"
         self._record({"step": progress.step, "epoch": progress.epoch, **record})
