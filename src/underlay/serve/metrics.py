@@ -115,7 +115,7 @@ class Metrics:
         for kind, count in counts.items():
             self.redactions.labels(kind).inc(count)
 
-    def judged(self, model: str, target: str, *, right: bool) -> None:
+    def judged(self, model: str, target: str, right: bool) -> None:
         """Count that a person found an answer right or wrong."""
         self.reviewed.labels(model, target, str(right).lower()).inc()
 

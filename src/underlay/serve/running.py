@@ -28,7 +28,7 @@ from underlay.serve.quotas import Quotas
 from underlay.serve.releases import Releases
 from underlay.serve.service import Service
 from underlay.serve.starting import open_service
-from underlay.serve.surroundings import watch
+from underlay.serve.surroundings import watch, watch_audit
 from underlay.serve.tls import Certificate
 from underlay.serve.version import Make, Version
 from underlay.serve.watching import watch_folders, watch_hanging
@@ -171,6 +171,13 @@ def _recording(service: Service, settings: Settings) -> Iterator[None]:
         reviews=ReviewRules(settings.review_below, settings.review_sample, settings.four_eyes),
     )
     service.records = journal
+    journal.redacted = service.metrics.redacted
+    journal.judged = service.metrics.judged
+    watch_audit(
+        service.metrics.registry,
+        head=lambda: journal.store.head.seq,
+        failing=lambda: float(journal.store.checkpoint_failing),
+    )
     for version in service.versions():
         if version is not service.model.prod:
             journal.started(version.served)

@@ -50,6 +50,19 @@ def watch(
         show("underlay_disk_bytes", "Its size", lambda: _disk(folder)[1])
 
 
+def watch_audit(registry: CollectorRegistry, *, head: Figure, failing: Figure) -> None:
+    """Show how far the audit chain has come.
+
+    Args:
+        registry: Of the server's figures.
+        head: Number of the newest entry.
+        failing: 1 while no checkpoint can be written.
+    """
+    Gauge("underlay_audit_head", "Number of the newest entry of the audit chain", registry=registry).set_function(head)
+    said = "1 while checkpoints of the audit chain cannot be written"
+    Gauge("underlay_audit_checkpoint_failing", said, registry=registry).set_function(failing)
+
+
 def _disk(folder: Path) -> tuple[float, float]:
     """Bytes free for us, and in all; NaN where the disk does not say."""
     try:

@@ -1,7 +1,7 @@
 """What people say is right: a label for an answer that was given, kept beside it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
@@ -37,12 +37,19 @@ class Said:
     label: Any
     key: str
 
-    def write(self, transaction: Transaction, *, once: Once | None) -> dict[str, Any]:
+    def write(
+        self,
+        transaction: Transaction,
+        *,
+        once: Once | None,
+        judged: Callable[[str, str, bool], None] = lambda model, target, right: None,
+    ) -> dict[str, Any]:
         """Keep it, unless the same request was kept before.
 
         Args:
             transaction: Of the writer.
             once: The request's name for itself.
+            judged: Told the model, the target, and whether the answer was right; not of numbers, which never quite are.
 
         Returns:
             What to answer.
@@ -58,6 +65,8 @@ class Said:
         target = self._target(schema_of(transaction, row.bundle))
         said = json.loads(row.output)[target.name]["prediction"]
         label = check_label(self.label, target, said=said, field="/label")
+        if target.labels:
+            judged(row.model, target.name, label == said)
         seq, identity = keep_label(transaction, row.id, row.bundle, target=target.name, label=label, key=self.key)
         told = {"feedback_id": identity, "prediction_id": row.id, "target": target.name}
         if once is not None:

@@ -127,6 +127,9 @@ class Journal:
         self._inputs = inputs
         self.declared: set[str] = set()
         """Seals of the bundles that the state knows."""
+        self.redacted: Callable[[Mapping[str, int]], None] = lambda counts: None
+        self.judged: Callable[[str, str, bool], None] = lambda model, target, right: None
+        """Told what was redacted, by kind, and which answers of a model and a target people found right."""
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="redact")
 
     @property
@@ -148,6 +151,7 @@ class Journal:
         """
         once = once_of(request, key_of(request), body)
         if once is not None and (stored := await self.read(once.look)) is not None:
+            request.scope["underlay.repeated"] = True  # it costs no quota
             return Record(self, request, served, once, stored, None)
         loop = asyncio.get_running_loop()
         inputs = loop.run_in_executor(self._threads, self._keep, rows)
@@ -255,9 +259,12 @@ class Journal:
 
     def _keep(self, rows: Mapping[str, Sequence[Any]]) -> list[KeptInput]:
         count = len(next(iter(rows.values())))
-        return [
+        kept = [
             keep_input({name: values[at] for name, values in rows.items()}, inputs=self._inputs) for at in range(count)
         ]
+        for one in kept:
+            self.redacted(one.redacted)
+        return kept
 
 
 def open_journal(

@@ -3,7 +3,7 @@
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from secrets import token_hex
 from typing import Any
@@ -28,11 +28,13 @@ class KeptInput:
         text: JSON by column, redacted; None: nothing is.
         hmac: Of what was sent, under the salt.
         salt: Random; without it the HMAC says nothing to anybody.
+        redacted: How many places of each kind were.
     """
 
     text: str | None
     hmac: str
     salt: str
+    redacted: Mapping[str, int] = field(default_factory=dict)
 
 
 def keep_input(values: Mapping[str, Any], *, inputs: bool) -> KeptInput:
@@ -51,7 +53,8 @@ def keep_input(values: Mapping[str, Any], *, inputs: bool) -> KeptInput:
     plain = {name: _plain(value) for name, value in values.items()}
     salt = token_hex(16)
     code = hmac.new(bytes.fromhex(salt), _text(plain).encode("utf-8", "surrogatepass"), sha256).hexdigest()
-    return KeptInput(_redacted(plain) if inputs else None, code, salt)
+    text, counts = _redacted(plain) if inputs else (None, {})
+    return KeptInput(text, code, salt, counts)
 
 
 def file_digest(data: bytes) -> str:
@@ -63,8 +66,8 @@ def file_digest(data: bytes) -> str:
     return FILE + sha256(data).hexdigest()
 
 
-def _redacted(plain: Mapping[str, Any]) -> str:
-    """The row as one document, as `underlay redact` takes a line of a file.
+def _redacted(plain: Mapping[str, Any]) -> tuple[str, Mapping[str, int]]:
+    """The row as one document, as `underlay redact` takes a line of a file, and how many places of each kind went.
 
     Raises:
         Refusal: `redaction_timeout`, `redaction_failed`.
@@ -77,7 +80,7 @@ def _redacted(plain: Mapping[str, Any]) -> str:
     found = json.loads(done.text)
     if list(found) != list(rest):  # the name of a column was taken for somebody's number
         raise Refusal("redaction_failed")
-    return _text({name: signals[name] if name in signals else found[name] for name in plain})
+    return _text({name: signals[name] if name in signals else found[name] for name in plain}), done.counts
 
 
 def _plain(value: Any) -> Any:

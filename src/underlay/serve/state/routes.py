@@ -26,7 +26,8 @@ def feedback_endpoint(journal: "Journal") -> Endpoint:
         sent = await read_body(request)
         said = read_feedback(parse(sent), key_of(request))
         once = once_of(request, said.key, sent)
-        return json_response(await journal.durably(lambda transaction: said.write(transaction, once=once)))
+        kept = await journal.durably(lambda transaction: said.write(transaction, once=once, judged=journal.judged))
+        return json_response(kept)
 
     return feedback
 

@@ -125,6 +125,11 @@ class Store:
             with told(), self._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    @property
+    def checkpoint_failing(self) -> bool:
+        """Whether the last checkpoint could not be written."""
+        return self._checkpoints is not None and self._checkpoints.failing
+
     def keep_ballast(self) -> None:
         """Take up room that a full disk can be given back, as it takes no deletion either; as far as there is room."""
         if self.place.folder is None or (path := self.place.folder / BALLAST).exists():
