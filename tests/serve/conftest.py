@@ -110,7 +110,7 @@ def serving(
     served: Path | Sequence[str],
     scratch: Path,
     *options: str,
-    odd: bool = False,
+    odd: bool | Path = False,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """A server of this bundle, or of what these words name; killed if the test has not stopped it."""
@@ -118,7 +118,8 @@ def serving(
     keys, log = scratch / "keys.json", scratch / "log"
     key, _ = create(keys, name="test")
     admin_key, _ = create(keys, name="watch", scopes=["admin"])
-    program = [sys.executable, str(ODD)] if odd else [sys.executable, "-m", "underlay"]
+    script = ODD if odd is True else odd
+    program = [sys.executable, str(script)] if script else [sys.executable, "-m", "underlay"]
     command = [*program, "serve", *words, "--port", "0", "--admin-port", "0", "--keys", str(keys), "--json"]
     # Tests ask faster than a key may by itself.
     command += ["--limit", "leave_seconds=0.2", "--limit", "key_rate=100000", *options]

@@ -19,7 +19,7 @@ from underlay.serve.ray import front
 from underlay.serve.ray.cluster import prepare_environment
 from underlay.serve.ray.deploying import Plan, read_replicas
 from underlay.serve.ray.law import Load
-from underlay.serve.ray.replica import Replica, Source
+from underlay.serve.ray.replica import Cost, Replica, Source
 from underlay.serve.refusals import Refusal
 from underlay.serve.served import Served
 from underlay.serve.version import Version
@@ -158,7 +158,7 @@ def test_what_waits_at_replicas_is_bounded_by_how_many_there_are(behind):
     async def asked() -> None:
         version, _ = behind()
         queue = version.batcher
-        queue.learn((64.0, 1.0))  # 64 rows a second, of one position: a batch takes a second
+        queue.row_seconds = 1 / 64  # a batch of 64 takes a second
         queue.count = 1
         queue.admit(64, deadline=time.monotonic() + 60)  # at work
         queue.admit(30, deadline=time.monotonic() + 60)  # waits half a second
@@ -207,6 +207,19 @@ def test_a_front_is_heard_of_and_forgotten_and_the_last_one_takes_the_replicas_a
         assert [source.name for source in handle.ended] == ["reviews"]
 
     asyncio.run(asked())
+
+
+def test_the_cost_of_a_row_is_what_the_process_computes_for_it():
+    now = [5.0]
+    cost = Cost(lambda: now[0])
+    for _ in range(2):
+        now[0] += 6.4
+        cost.note(63)
+        cost.note(1)
+    assert cost.seconds == pytest.approx(0.1)
+    now[0] += 12.8
+    cost.note(64)
+    assert 0.1 < cost.seconds < 0.2
 
 
 def test_a_replica_of_another_bundle_does_not_start(text_bundle):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from underlay.serve.batching import Batcher, Pace
+from underlay.serve.batching import MEMORY, Batcher, Pace
 from underlay.serve.limits import Limits
 from underlay.serve.ray.law import Load, Meter
 from underlay.serve.ray.replica import Source, Told
@@ -66,6 +67,7 @@ class Replicas(Batcher):
         self._deployed = deployed
         self.meter = Meter()
         self.count = 1
+        self.row_seconds = pace.seconds(pace.size)
         self._source = source
         self._missed = 0
         self._over = asyncio.Event()
@@ -79,12 +81,7 @@ class Replicas(Batcher):
     @property
     def load(self) -> Load:
         """What is offered here, in replicas."""
-        seconds = self.pace.seconds(self.pace.size)
-        return Load(self.meter.peak * seconds, self.meter.steady * seconds)
-
-    def learn(self, pace: tuple[float, float]) -> None:
-        """Take over how fast a replica says it is."""
-        self.pace.rate, self.pace.size = pace
+        return Load(self.meter.peak * self.row_seconds, self.meter.steady * self.row_seconds)
 
     async def stop(self) -> None:
         """Ask nothing more; the last front takes the replicas along."""
@@ -99,7 +96,7 @@ class Replicas(Batcher):
         """Seconds until the replicas have done what waits: what they hold, but for the batch that each works on."""
         batch = min(self._limits.batch_rows, math.ceil(self._limits.batch_positions / self.pace.size))
         waiting = max(0, self._promised - self.count * batch)
-        return self.pace.seconds(waiting * self.pace.size) / max(1, self.count)
+        return waiting * self.row_seconds / max(1, self.count)
 
     async def _run(self) -> None:
         """Note what is offered on every replica, and hear how many there are."""
@@ -115,7 +112,7 @@ class Replicas(Batcher):
             if heard:
                 self.count = len(heard)
                 self._fronts = sorted({front for _, fronts in heard for front in fronts})
-                self.learn(heard[0][0])
+                self.row_seconds = statistics.median(seconds for seconds, _ in heard)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), BEAT)
 
@@ -202,7 +199,7 @@ class RemoteVersion(Version):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, AGAIN[1])
             else:
-                self.batcher.learn(told.pace)
+                self.batcher.row_seconds += MEMORY * (told.row_seconds - self.batcher.row_seconds)
                 return told.answers
         return Refusal("deadline_exceeded")
 

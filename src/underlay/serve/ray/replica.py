@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import Any
 
 from underlay.bundle import open_bundle
 from underlay.core import BundleRefused
-from underlay.serve.batching import Pace
+from underlay.serve.batching import MEMORY, Pace
 from underlay.serve.limits import Limits
+from underlay.serve.ray.cluster import cores
 from underlay.serve.ray.law import Load
 from underlay.serve.ray.scaling import PEAK, STEADY
 from underlay.serve.refusals import Refusal
@@ -21,6 +22,10 @@ from underlay.serve.version import Version
 
 STALE = 5.0
 """Seconds after which a front that was not heard of counts no more: five of its notes are missing."""
+
+
+COST_ROWS = 64
+"""Rows after which their cost is worked out; what the process does beside them is little among so many."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,34 @@ class Told:
 
     Args:
         answers: A row each, or why there is none; of a bad row the field begins with its number.
-        pace: Positions a second and a row, as the replica knows them now.
+        row_seconds: That the replica takes for a row.
     """
 
     answers: list[Answer] | Refusal
-    pace: tuple[float, float]
+    row_seconds: float
+
+
+class Cost:
+    """Seconds of computing that a row takes in this process, by all its threads.
+
+    Args:
+        clock: Of the process's computing.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.process_time) -> None:
+        self._clock = clock
+        self._at = clock()
+        self._rows = 0
+        self.seconds = 0.0
+
+    def note(self, rows: int) -> None:
+        """So many rows were answered."""
+        self._rows += rows
+        if self._rows >= COST_ROWS:
+            now = self._clock()
+            found = (now - self._at) / self._rows
+            self.seconds += (MEMORY if self.seconds else 1.0) * (found - self.seconds)
+            self._at, self._rows = now, 0
 
 
 class Replica:
@@ -82,6 +110,7 @@ class Replica:
         self._version = Version(source.open(), limits=limits, observe=lambda rows, seconds: None)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         self._heard: dict[str, tuple[float, Load]] = {}
+        self._cost = Cost()
 
     async def answer(self, rows: Mapping[str, Sequence[Any]], seconds: float) -> Told:
         """An answer a row, or a refusal of all.
@@ -98,10 +127,12 @@ class Replica:
                 )
             except Refusal as refusal:
                 found = refusal
-        return Told(found, self._pace())
+            else:
+                self._cost.note(len(found))
+        return Told(found, self._row_seconds())
 
-    async def note(self, front: str, load: Load) -> tuple[tuple[float, float], list[str]]:
-        """Hear what one front is offered; tells the pace and which fronts there are.
+    async def note(self, front: str, load: Load) -> tuple[float, list[str]]:
+        """Hear what one front is offered; tells the seconds of a row and which fronts there are.
 
         Args:
             front: Its name.
@@ -109,7 +140,7 @@ class Replica:
         """
         self._begin()
         self._heard[front] = (time.monotonic(), load)
-        return self._pace(), sorted(self._fresh())
+        return self._row_seconds(), sorted(self._fresh())
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What Ray Serve passes on to the law, by front; nothing where nobody was heard of lately."""
@@ -129,9 +160,10 @@ class Replica:
         if not self._version.batcher.alive:
             self._version.batcher.start()
 
-    def _pace(self) -> tuple[float, float]:
+    def _row_seconds(self) -> float:
+        """Of the model, or of all that this process computes where that is more: reading may cost more than a model."""
         pace: Pace = self._version.batcher.pace
-        return pace.rate, pace.size
+        return max(pace.seconds(pace.size), self._cost.seconds / cores())
 
     def _fresh(self) -> dict[str, Load]:
         now = time.monotonic()
