@@ -35,5 +35,5 @@ def list_reviews(
         put_json({"items": items})
         return
     columns = ["item", "model", "reason", "since", "state"] + (["decided_by", "override"] if decided else [])
-    rows = [[str(item.get(name, "")) for name in columns] for item in items]
+    rows = [[str(item.get(name, "")).partition(".")[0] for name in columns] for item in items]  # whole seconds
     results().print(table("", columns, rows))
