@@ -95,9 +95,9 @@ class Secured(SSLProtocol):
             asyncio.get_running_loop(),
             inner,
             certificate.renewed(),
-            None,
+            None,  # type: ignore[arg-type]  # nobody waits; asyncio's own default says so too
             server_side=True,
-            ssl_handshake_timeout=limits.header_seconds,
+            ssl_handshake_timeout=limits.header_seconds,  # type: ignore[arg-type]  # a time, whole or not
             ssl_shutdown_timeout=SHUTDOWN_SECONDS,
         )
         self._crowd = crowd
