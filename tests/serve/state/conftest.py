@@ -49,7 +49,7 @@ class PostgreSQL:
         self.run("pg_ctl", "start", "-w", "-D", str(self.data), "-l", log, "-o", options)
 
     def stop(self, mode: str = "immediate") -> None:
-        self.run("pg_ctl", "stop", "-w", "-m", mode, "-D", str(self.data))
+        self.run("pg_ctl", "stop", "-w", "-t", "30", "-m", mode, "-D", str(self.data))
 
     def admin(self, statement: str, database: str = "postgres") -> list[Any]:
         engine = create_engine(self.url(database), isolation_level="AUTOCOMMIT")

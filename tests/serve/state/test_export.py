@@ -8,7 +8,7 @@ from tests.serve.state.answers import MOOD, PRICE, TAGS, declare, keep
 
 from underlay.core import DataError, Schema, UsageError
 from underlay.core.schema import Column
-from underlay.serve.state import Store, export_feedback, verify_state
+from underlay.serve.state import Store, export_feedback, purge, verify_state
 from underlay.serve.state.feedback import Said
 
 
@@ -116,14 +116,16 @@ def test_what_is_erased_is_in_no_export(sqlite_state, tmp_path, underlay):
 def test_an_answer_with_a_label_lives_longer_than_one_without(sqlite_state, underlay):
     ids = labelled(sqlite_state.place)
     sqlite_state.change("UPDATE predictions SET time = time - 86400000000 * 40")  # as if it was forty days ago
-    done = underlay("state", "purge", sqlite_state.given, "--json")
+    done = underlay("state", "purge", sqlite_state.given, "--older-than", "30d", "--json")
     assert json.loads(done.stdout)["predictions"] == 1, done.stderr
     assert [row.id for row in sqlite_state.rows("SELECT id FROM predictions ORDER BY place")] == ids[:2]
-    done = underlay("state", "purge", sqlite_state.given, "--labelled-older-than", "0.0000001", "--json")
-    assert json.loads(done.stdout)["predictions"] == 2
-    for wrong in ("0", "-1", "soon", "nan"):
-        refused = underlay("state", "purge", sqlite_state.given, "--older-than", wrong)
-        assert (refused.returncode, refused.stderr.split(":")[1]) == (2, " days"), refused.stderr
+    with Store(sqlite_state.place) as store:
+        assert purge(store, labelled_days=1e-9, actor="command").predictions == 2
+        for wrong in (0.0, -1.0, float("nan")):
+            with pytest.raises(UsageError, match="no time to keep anything"):
+                purge(store, days=wrong, actor="command")
+    refused = underlay("state", "purge", sqlite_state.given, "--older-than", "soon")
+    assert (refused.returncode, refused.stderr.split(":")[1]) == (2, " days"), refused.stderr
 
 
 def test_a_server_removes_what_has_lived_its_time_by_itself(sqlite_state):

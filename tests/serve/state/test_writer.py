@@ -10,7 +10,7 @@ from tests.serve.state.answers import declare, keep
 
 from underlay.core import UsageError
 from underlay.serve.refusals import Refusal
-from underlay.serve.state import Entry, Store, StoreFailed, verify_state
+from underlay.serve.state import Entry, Store, StoreFailed, place_of, verify_state
 from underlay.serve.state.tables import AUDIT, PREDICTIONS
 from underlay.serve.state.writer import GROUP, WAITING
 
@@ -129,10 +129,12 @@ def test_a_second_server_on_one_folder_is_refused_and_commands_are_not(sqlite_st
 
 
 def test_a_folder_without_a_state_is_none_to_read(tmp_path, underlay):
-    for command in (["state", "purge"], ["state", "erase"], ["feedback", "export"]):
-        more = {"erase": ["a" * 32], "export": ["--out", "x.csv"]}.get(command[1], [])
-        found = underlay(*command, str(tmp_path / "nothing"), *more)
-        assert (found.returncode, found.stderr.split(":")[1]) == (2, " no_state"), found.stderr
+    place = place_of(str(tmp_path / "nothing"))
+    for attempt in (lambda: Store(place), lambda: verify_state(place)):
+        with pytest.raises(UsageError, match="there is no state in"):
+            attempt()
+    found = underlay("state", "purge", str(tmp_path / "nothing"))
+    assert (found.returncode, found.stderr.split(":")[1]) == (2, " no_state"), found.stderr
     assert not (tmp_path / "nothing").exists()
 
 

@@ -61,19 +61,21 @@ class Store:
             make_folder(place.folder)
             self._lock = lock_folder(place.folder)
             make_file(place.file)
+        engine = engine_of(place, patient=not serves)
         try:
             if serves:
                 make_folder(place.audit)
                 self._checkpoints = Checkpoints(place.audit)
                 self.keep_ballast()
-            self._engine = engine_of(place, patient=not serves)
-            with self._transaction() as connection:
+            with told(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
                 take_lock(connection)
                 migrate(connection, make=serves)
-            self.writer = Writer(self._engine, written=self._written, idle=self._idle)
         except BaseException:
+            engine.dispose()
             self._unlock()
             raise
+        self._engine = engine
+        self.writer = Writer(engine, written=self._written, idle=self._idle)
 
     def submit(self, work: Work[T]) -> "Future[T]":
         """Queue a piece of work.
@@ -155,11 +157,6 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with told(), self._engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
-            yield connection
 
     def _written(self, head: Head) -> None:
         self.head = head
