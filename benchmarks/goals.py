@@ -66,6 +66,27 @@ GOALS = (
             Goal("P13", f"int8, {scheme}: size of the bundle", f"P13-{scheme}", "megabytes", 25.0, 23.0, "megabytes"),
         )
     ),
+    *(
+        goal
+        for name, what in (
+            ("sst2", "SST-2"),
+            ("banking77", "Banking77"),
+            ("fashion", "Fashion-MNIST, EfficientNet-Lite0"),
+            ("ecg5000", "ECG5000, inception"),
+        )
+        for goal in (
+            Goal("P13", f"int8, {what}: accuracy lost", f"P13-{name}", "lost", 0.5, 0.25, "points"),
+            Goal(
+                "P13",
+                f"int8, {what}: rows/s over the faster of our own in fp32",
+                f"P13-{name}",
+                "gain",
+                1.6,
+                2.0,
+                "times",
+            ),
+        )
+    ),
     Goal(
         "P21",
         "UCR series, mean of the nine small sets (FordA not run): accuracy above aeon's MiniROCKET",
@@ -88,6 +109,8 @@ GOALS = (
         0.2,
     ),
     Goal("P24", "one H100, 128 tokens: training sequences/s", "P24", "rate", 8000.0, 15000.0, "rate"),
+    Goal("memory", "100,000 small pictures through fit, peak", "memory-pictures", "megabytes", 4e3, 3e3, "megabytes"),
+    Goal("memory", "10 h of recordings through fit, peak", "memory-recordings", "megabytes", 4e3, 3e3, "megabytes"),
     Goal("demo", "`make demo` after installation, default preset", "demo-balanced", "seconds", 360.0, 360.0, "seconds"),
     Goal("demo", "its test accuracy", "demo-balanced", "accuracy", 0.85, 0.85),
 )

@@ -17,6 +17,7 @@ from benchmarks import (
     quality,
     series,
     several,
+    small_rivals,
     speed_vs_trainer,
     tagging,
 )
@@ -36,6 +37,7 @@ SCRIPTS: Mapping[str, Callable[[list[str]], None]] = {
     "audio": audio.main,
     "image": image.main,
     "several": several.main,
+    "small_rivals": small_rivals.main,
     "tagging": tagging.main,
     "quality": quality.main,
 }

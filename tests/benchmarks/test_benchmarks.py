@@ -27,6 +27,7 @@ from benchmarks import (
     presets,
     quality,
     series,
+    small_rivals,
     speed_vs_trainer,
     three_arms,
 )
@@ -63,7 +64,7 @@ def test_every_recipe_is_one(path):
 def test_every_experiment_has_its_recipe_and_every_goal_a_known_benchmark():
     recipes = {experiment.recipe for experiment in quality.EXPERIMENTS.values()}
     recipes |= {race.recipe for race in speed_vs_trainer.RACES.values()}
-    recipes |= {task.recipe for tasks in (image.TASKS, audio.TASKS) for task in tasks.values()}
+    recipes |= {task.recipe for tasks in (image.TASKS, audio.TASKS, small_rivals.TASKS) for task in tasks.values()}
     assert all(recipe_file(name).exists() for name in recipes)
     races = {f"{row}-{race}" for row in ("P2", "P2b") for race in speed_vs_trainer.RACES}
     demos = {f"demo-{preset}" for preset in presets.PRESETS}
@@ -76,6 +77,7 @@ def test_every_experiment_has_its_recipe_and_every_goal_a_known_benchmark():
         series.BENCHMARK,
         events.BENCHMARK,
         *compress.BENCHMARKS.values(),
+        *small_rivals.TASKS,
         "P1-short",
         "P1-256",
         "P12",
