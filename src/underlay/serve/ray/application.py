@@ -152,4 +152,5 @@ def build(arguments: Mapping[str, Any]) -> "Application":
         health_check_timeout_s=HEALTH_SECONDS,
         ray_actor_options={"num_cpus": 0.5},
     )
-    return front.bind(deployment_of(source, limits, plan), named, found["keys"], limits)
+    bound: Application = front.bind(deployment_of(source, limits, plan), named, found["keys"], limits)
+    return bound

@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 from collections.abc import Iterator, MutableMapping
+from typing import Any
 
 from underlay.core import MissingExtra, ServiceAway, UsageError
 
@@ -67,7 +68,8 @@ def joined(address: str | None) -> Iterator[float]:
         ) from error
     _quiet()
     try:
-        yield float(ray.cluster_resources().get("CPU", 0.0))
+        resources: Any = ray.cluster_resources  # declares no types
+        yield float(resources().get("CPU", 0.0))
     finally:
         ray.shutdown()
 

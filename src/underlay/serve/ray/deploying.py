@@ -102,9 +102,8 @@ def deployment_of(source: Source, limits: Limits, plan: Plan) -> "Application":
     from ray import serve
     from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
-    law = AutoscalingPolicy(
-        policy_function=f"{OfferedLoad.__module__}.{OfferedLoad.__name__}", policy_kwargs={"calm": plan.calm}
-    )
+    policy: Any = AutoscalingPolicy  # declares no types
+    law = policy(policy_function=f"{OfferedLoad.__module__}.{OfferedLoad.__name__}", policy_kwargs={"calm": plan.calm})
     scaling = AutoscalingConfig(
         min_replicas=plan.least,
         initial_replicas=plan.least,
@@ -129,7 +128,8 @@ def deployment_of(source: Source, limits: Limits, plan: Plan) -> "Application":
             "runtime_env": {"env_vars": {"RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": REPORT_SECONDS}},
         },
     )
-    return deployment.bind(source, limits)
+    bound: Application = deployment.bind(source, limits)
+    return bound
 
 
 def name_of(source: Source) -> str:

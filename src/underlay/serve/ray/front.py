@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+from underlay.core import UsageError
 from underlay.serve.batching import MEMORY, Batcher, Pace
 from underlay.serve.limits import Limits
 from underlay.serve.ray.law import Load, Meter
@@ -137,6 +138,8 @@ class RemoteVersion(Version):
         self._held = 0
         self._free = asyncio.Event()
         self._free.set()
+        if served.bundle.path is None:
+            raise UsageError(f"{served.name} lies in no folder", "save it first: replicas read it", code="no_folder")
         source = Source(served.name, str(served.bundle.path.resolve()), served.label, served.seal)
         self.batcher: Replicas = Replicas(source, limits=limits, pace=measure(served), deployed=deployed)
 
@@ -169,7 +172,8 @@ class RemoteVersion(Version):
         self.batcher.admit(count, deadline=deadline)
         try:
             asked = asyncio.ensure_future(self._told(rows, deadline))
-            (answers,) = await wait_for_outcomes([asked], receive, deadline)
+            await wait_for_outcomes([asked], receive, deadline)
+            answers = asked.result()
         finally:
             self.batcher.withdraw(count)
         if isinstance(answers, Refusal):
@@ -183,7 +187,7 @@ class RemoteVersion(Version):
 
         died, pause = 0, AGAIN[0]
         while (left := deadline - time.monotonic()) > 0:
-            response = self.batcher.handle.answer.remote(rows, left)
+            response: Any = self.batcher.handle.answer.remote(rows, left)
             try:
                 told: Told = await response
             except asyncio.CancelledError:

@@ -122,14 +122,13 @@ class Replica:
         self._begin()
         with self._version.held():
             try:
-                found: list[Answer] | Refusal = await self._version.ask(
+                answers = await self._version.ask(
                     rows, receive=_stays, deadline=time.monotonic() + seconds, place=str, readers=self._readers
                 )
             except Refusal as refusal:
-                found = refusal
-            else:
-                self._cost.note(len(found))
-        return Told(found, self._row_seconds())
+                return Told(refusal, self._row_seconds())
+        self._cost.note(len(answers))
+        return Told(answers, self._row_seconds())
 
     async def note(self, front: str, load: Load) -> tuple[float, list[str]]:
         """Hear what one front is offered; tells the seconds of a row and which fronts there are.
