@@ -24,11 +24,15 @@ class Task:
         cut: Its rows.
         recipe: File under `recipes/`.
         peer: Arguments of the plain loop.
+        rates: Learning rates of the plain loop, of which validation rows choose one; none: it is among the arguments.
+        tried: Training rows of that choice.
     """
 
     cut: Callable[[], Cut]
     recipe: str
     peer: tuple[str, ...]
+    rates: tuple[float, ...] = ()
+    tried: int = 3_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class Comparison:
         task = self.tasks[name]
         recipe = recipe_file(task.recipe)
         words = (*task.peer, *options.peer)
-        cell = {"seed": seed, "recipe": recipe_digest(recipe, [*options.set, *words]), **development(options)}
+        asked = [*options.set, *words, *map(str, task.rates)]
+        cell = {"seed": seed, "recipe": recipe_digest(recipe, asked), **development(options)}
         known = self.results.find(name, cell)
         if known is not None and not options.again:
             return dict(known["values"])
@@ -73,6 +78,8 @@ class Comparison:
             cut = self.held_out(cut, seed)
         train_rows, test_rows = sample(cut.train, options.rows, seed), sample(cut.test, options.test_rows, 0)
         cut = Cut(train_rows, test_rows, column=self.column)
+        swept = {rate: self.tried_rate(name, rate, words) for rate in task.rates if not options.peer}
+        chosen = ("--learning-rate", str(max(swept, key=lambda rate: swept[rate]))) if swept else ()
         train, test = self.write(cut, WORK / name)
         out, inputs = WORK / f"{name}-bundle", {self.column: self.column}
         ours = fit(train, test, recipe=recipe, out=out, seed=seed, overrides=options.set, inputs=inputs)
@@ -81,10 +88,11 @@ class Comparison:
             **{end: ours.metrics["accuracy"][end] for end in ("low", "high")},
             "seconds": ours.seconds,
             **self.more(ours),
-            **run_peer(self.peer, train, test, words=words, seed=seed),
+            **run_peer(self.peer, train, test, words=(*words, *chosen), seed=seed),
             **self.classical(cut.train, cut.test),
             "train_rows": len(cut.train),
             "test_rows": len(cut.test),
+            **({"peer_swept": {str(rate): accuracy for rate, accuracy in swept.items()}} if swept else {}),
         }
         values["gain"] = values["accuracy"] - max(values["linear_accuracy"], values["peer_accuracy"])
         values["times_faster"] = values["peer_seconds"] / values["seconds"]
@@ -92,22 +100,16 @@ class Comparison:
         remove(ours)
         return values
 
-    def sweep_cell(self, name: str, seed: int, rate: float, options: argparse.Namespace) -> float:
-        """Accuracy of the plain loop alone on validation rows at one learning rate; from the drafts if it is there.
-
-        Raises:
-            DataAbsent: `UNDERLAY_DATA` does not hold the set.
-        """
+    def tried_rate(self, name: str, rate: float, words: tuple[str, ...]) -> float:
+        """Accuracy of the plain loop on validation rows at one learning rate; from the drafts if it is there."""
         task = self.tasks[name]
-        words = (*task.peer, *options.peer, "--learning-rate", str(rate))
-        cell = {"seed": seed, "development": {"on": "validation", "words": words, "rows": options.rows}}
-        cell = json.loads(json.dumps(cell))
+        cell = {"seed": 0, "development": {"on": "validation", "rows": task.tried, "peer": [*words, str(rate)]}}
         known = self.results.find(f"{name}-peer", cell)
-        if known is None or options.again:
-            cut = self.held_out(task.cut(), seed)
-            cut = Cut(sample(cut.train, options.rows, seed), cut.test, column=self.column)
-            train, test = self.write(cut, WORK / f"{name}-sweep")
-            values = run_peer(self.peer, train, test, words=words, seed=seed)
+        if known is None:
+            cut = self.held_out(task.cut(), 0)
+            cut = Cut(sample(cut.train, task.tried, 0), sample(cut.test, task.tried // 3, 0), column=self.column)
+            train, test = self.write(cut, WORK / f"{name}-peer")
+            values = run_peer(self.peer, train, test, words=(*words, "--learning-rate", str(rate)), seed=0)
             known = self.results.append(f"{name}-peer", cell, values)
         return float(known["values"]["peer_accuracy"])
 
@@ -125,19 +127,11 @@ class Comparison:
         parser.add_argument(
             "--peer", action="append", default=[], metavar="WORD", help="development: of the plain loop"
         )
-        parser.add_argument(
-            "--rates", type=float, nargs="+", default=[], help="learning rates of the plain loop, on validation rows"
-        )
         parser.add_argument("--again", action="store_true", help="measure cells that are there")
         options = parser.parse_args(words)
         for name in options.names:
             for seed in options.seeds:
                 try:
-                    for rate in options.rates:
-                        found = self.sweep_cell(name, seed, rate, options)
-                        print(f"{name} seed {seed}: the plain loop at {rate:g}: {found:.4f}", flush=True)
-                    if options.rates:
-                        continue
                     values = self.measure_cell(name, seed, options)
                 except DataAbsent as absent:
                     print(f"{name}: skipped: {absent}", flush=True)

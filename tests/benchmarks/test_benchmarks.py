@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.command import CommandFailed, find_metrics, recipe_digest, recipe_file
+from benchmarks.command import CommandFailed, Fitted, find_metrics, recipe_digest, recipe_file
 from benchmarks.goals import GOALS
 from benchmarks.record import Results, read_all, read_lines
 from hypothesis import given, settings
@@ -23,6 +23,7 @@ from benchmarks import (
     datasets,
     events,
     image,
+    memory,
     page,
     presets,
     quality,
@@ -78,9 +79,11 @@ def test_every_experiment_has_its_recipe_and_every_goal_a_known_benchmark():
         events.BENCHMARK,
         *compress.BENCHMARKS.values(),
         *small_rivals.TASKS,
+        *memory.TASKS,
         "P1-short",
         "P1-256",
         "P12",
+        "P24",  # needs a GPU
     }
     assert {goal.benchmark for goal in GOALS} <= known
 
@@ -225,6 +228,39 @@ def test_the_peer_trains_the_same_weights_and_reports_its_curve(tmp_path):
     assert answer["accuracy"] == 1.0
     assert answer["tokens"] == 64 * 5
     assert 0 < answer["curve"][-1][0] <= answer["seconds"]
+
+
+def test_the_plain_loop_takes_the_learning_rate_that_validation_rows_choose(results, tmp_path, monkeypatch):
+    rows = pd.DataFrame({"image": [b"a", b"b"] * 30, "label": ["x", "y"] * 30})
+    asked = []
+
+    def run_peer(module, train, test, *, words, seed):
+        rate = float(words[words.index("--learning-rate") + 1])
+        asked.append((rate, len(pd.read_parquet(train)), len(pd.read_parquet(test))))
+        return {"peer_accuracy": {0.1: 0.5, 0.2: 0.8, 0.4: 0.7}[rate], "peer_seconds": 2.0}
+
+    fitted = Fitted(tmp_path / "b", 1.0, {"accuracy": {"value": 0.9, "low": 0.8, "high": 1.0}}, {})
+    monkeypatch.setattr(three_arms, "run_peer", run_peer)
+    monkeypatch.setattr(three_arms, "fit", lambda *words, **more: fitted)
+    monkeypatch.setattr(three_arms, "WORK", tmp_path)
+    comparison = three_arms.Comparison(
+        results=results,
+        column="image",
+        tasks={
+            "P22": three_arms.Task(
+                lambda: datasets.Cut(rows, rows[:10], column="image"), "cifar10", (), (0.1, 0.2, 0.4), 18
+            )
+        },
+        peer="none",
+        classical=lambda train, test: {"linear_accuracy": 0.85},
+        held_out=datasets.held_out,
+    )
+    comparison.main(["--seeds", "0", "1"])
+    assert asked[:3] == [(0.1, 18, 6), (0.2, 18, 6), (0.4, 18, 6)]  # validation rows alone, once
+    assert asked[3:] == [(0.2, 60, 10)] * 2
+    cells = read_lines(results.folder / "trial.jsonl")
+    assert [one["values"]["peer_swept"] for one in cells] == [{"0.1": 0.5, "0.2": 0.8, "0.4": 0.7}] * 2
+    assert cells[0]["values"]["gain"] == pytest.approx(0.05)
 
 
 @pytest.mark.timeout(120)
