@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.datasets import WORK
 from benchmarks.record import ROOT
 
-PACKAGES = ("openvino", "nncf", "ctranslate2", "model2vec")
+PACKAGES = ("openvino", "nncf", "ctranslate2", "model2vec[distill]")
 FOLDER = WORK / "small_rivals" / "venv"
 
 
@@ -47,8 +47,7 @@ def environment(*, again: bool = False) -> Path:
 
 def versions(python: Path) -> dict[str, str]:
     """Of the rivals."""
-    code = (
-        f"import json, importlib.metadata as m; print(json.dumps({{name: m.version(name) for name in {PACKAGES!r}}}))"
-    )
+    names = [name.partition("[")[0] for name in PACKAGES]
+    code = f"import json, importlib.metadata as m; print(json.dumps({{name: m.version(name) for name in {names!r}}}))"
     said = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout
     return dict(json.loads(said))
