@@ -11,10 +11,11 @@ import time
 import httpx
 import pytest
 from tests.serve.conftest import serving
+from tests.serve.state.answers import declare
 from tests.serve.state.conftest import wait_until
 from tests.serve.state.faults import Ledger, Proxy, ask
 
-from underlay.serve.state import place_of, verify_state
+from underlay.serve.state import Store, place_of, verify_state
 
 ROW = {"row": {"text": "quiet 1"}}
 
@@ -70,33 +71,39 @@ with Store(place_of(sys.argv[1]), serves=True) as store:
 
 @pytest.mark.slow
 @pytest.mark.row("F13")
-def test_killed_at_any_sync_a_state_opens_and_has_what_was_acknowledged(tmp_path, checkout):
+@pytest.mark.parametrize("begun", [False, True], ids=["new", "begun"])
+def test_killed_at_any_sync_a_state_opens_and_has_what_was_acknowledged(begun, tmp_path, checkout):
+    """Syncs are counted by thread: in a new state the main one has the most, in one that is begun the writer."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
-    killed = 0
+    if begun:
+        with Store(place_of(str(tmp_path / "0")), serves=True) as store:
+            declare(store)
+    told: list[str] = []
+    killed = opened = 0
     for number in range(1, 60):
         folder = tmp_path / str(number)
-        command = ["strace", "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf", "-e", "trace=fsync,fdatasync",
-                   "-e", f"inject=fsync,fdatasync:signal=SIGKILL:when={number}"]  # fmt: skip
+        if begun:
+            shutil.copytree(tmp_path / "0", folder)
+        inject = ["-e", "trace=fsync,fdatasync", "-e", f"inject=fsync,fdatasync:signal=SIGKILL:when={number}"]
         done = subprocess.run(
-            [*command, sys.executable, "-c", WRITES, str(folder)], capture_output=True, encoding="utf-8", cwd=checkout,
-            env={**os.environ, "PYTHONPATH": str(checkout)}, timeout=120,
+            ["strace", "-f", "-qq", "-o", "/dev/null", *inject, sys.executable, "-c", WRITES, str(folder)],
+            capture_output=True, encoding="utf-8", cwd=checkout, timeout=120,
+            env={**os.environ, "PYTHONPATH": str(checkout)},
         )  # fmt: skip
-        told = done.stdout.split()
-        if "open" in told:
-            told.remove("open")
-            from underlay.serve.state import Store
-
-            with Store(place_of(str(folder)), serves=True) as store, store.reading() as connection:
-                kept = [row[0] for row in connection.exec_driver_sql("SELECT id FROM predictions")]
-            assert set(told) <= set(kept)
-            verify_state(place_of(str(folder)))
+        told = [word for word in done.stdout.split() if word != "open"]
+        with Store(place_of(str(folder)), serves=True) as store, store.reading() as connection:
+            kept = [row[0] for row in connection.exec_driver_sql("SELECT id FROM predictions")]
+        assert set(told) <= set(kept)
+        verify_state(place_of(str(folder)))
+        opened += "open" in done.stdout
         if done.returncode == 0:
             break
         assert done.returncode in (-9, 137), done.stderr
         killed += 1
-    assert killed > 10
+    assert killed >= 5
     assert len(told) == 6
+    assert not begun or opened > 3
 
 
 @pytest.mark.row("F06")
