@@ -256,3 +256,15 @@ def test_the_builder_is_sent_what_it_copies_and_nothing_else():
               for word in shlex.split(value)[:-1]}  # fmt: skip
     assert copied == sent
     assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_page_for_operators_names_figures_and_codes_that_exist():
+    from underlay.serve.refusals import ANSWERS
+
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "underlay" / "serve").rglob("*.py"))
+    for name in set(re.findall(r"`(underlay_[a-z_]+?)(?:_total)?[`{]", text)):
+        assert f'"{name}"' in source, name
+    for code in ("overloaded", "no_replica", "bug", "row_failed", "disk_full", "database_away", "state_damaged"):
+        assert code in ANSWERS
+        assert f"`{code}`" in text
