@@ -11,7 +11,7 @@ from underlay.serve.state.exporting import Exported as Exported
 from underlay.serve.state.exporting import export_feedback as export_feedback
 from underlay.serve.state.failing import StoreFailed as StoreFailed
 from underlay.serve.state.journal import Journal as Journal
-from underlay.serve.state.journal import open_journal as open_journal
+from underlay.serve.state.opening import open_journal as open_journal
 from underlay.serve.state.place import Place as Place
 from underlay.serve.state.place import place_of as place_of
 from underlay.serve.state.review_rules import ReviewRules as ReviewRules

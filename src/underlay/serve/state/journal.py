@@ -2,114 +2,35 @@
 
 import asyncio
 import contextlib
-import json
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import select
 from starlette.requests import Request
 from starlette.routing import Route
 
-from underlay.serve.entrance import deadline_of
 from underlay.serve.records import Described, key_of
-from underlay.serve.redaction import ready
 from underlay.serve.refusals import Refusal
-from underlay.serve.served import Answer, Served
+from underlay.serve.served import Served
+from underlay.serve.state.bundles import declare, seal_of
 from underlay.serve.state.chain import Entry
-from underlay.serve.state.erasing import LABELLED_DAYS, RETAIN_DAYS, Retention
 from underlay.serve.state.failing import StoreFailed
-from underlay.serve.state.idempotency import Once, once_of
+from underlay.serve.state.idempotency import once_of
 from underlay.serve.state.kept_input import KeptInput, keep_input
-from underlay.serve.state.place import place_of
-from underlay.serve.state.predictions import Answered, lowest_confidence
+from underlay.serve.state.record import Record
 from underlay.serve.state.review_rules import ReviewRules
 from underlay.serve.state.routes import SCOPES, described, routes_of
 from underlay.serve.state.store import Store
-from underlay.serve.state.tables import BUNDLES
 from underlay.serve.state.transaction import Transaction
 
-LOG = logging.getLogger("underlay.serve")
 T = TypeVar("T")
-
-START_SECONDS = 30.0
-"""That a server waits for its database before it gives up: another machine may still be starting."""
 
 WAIT_SECONDS = 2.0
 """That an answer waits to be kept, before it is refused: a disk syncs in milliseconds."""
 
 THREADS = 2
 """That redact texts while the model answers."""
-
-
-@dataclass(eq=False)
-class Record:
-    """A request on its way into the log.
-
-    Args:
-        journal: Where to.
-        request: Of the client.
-        served: The model.
-        once: The request's name for itself.
-        stored: What was answered to it before; None: it is new.
-        inputs: What may be kept of its rows, when it is known.
-    """
-
-    journal: "Journal"
-    request: Request
-    served: Served
-    once: Once | None
-    stored: dict[str, Any] | None
-    inputs: "asyncio.Future[list[KeptInput]] | None"
-
-    async def finish(
-        self, answers: Sequence[Answer], outputs: Sequence[Mapping[str, Any]], told: dict[str, Any]
-    ) -> dict[str, Any]:
-        """What to answer, once it is durable: with the ids under which it is kept.
-
-        Args:
-            answers: A row each.
-            outputs: The same as JSON data, by target.
-            told: What would be answered without a log.
-
-        Raises:
-            Refusal: It could not be kept: `redaction_timeout`, `redaction_failed`, `disk_full`, ...
-        """
-        answered = Answered(
-            self.served.name,
-            seal_of(self.served),
-            key_of(self.request),
-            await self._kept(),
-            outputs,
-            [lowest_confidence(answer) for answer in answers],
-            self.journal.reviews,
-        )
-
-        def work(transaction: Transaction) -> dict[str, Any]:
-            if answered.bundle not in self.journal.declared:  # it was loaded while the server ran
-                declare(transaction, self.served)
-            return answered.write(transaction, told=told, once=self.once)
-
-        done = await self.journal.durably(work)
-        self.journal.declared.add(answered.bundle)
-        return done
-
-    async def _kept(self) -> list[KeptInput]:
-        """What may be kept of every row.
-
-        Raises:
-            Refusal: `redaction_timeout`, `redaction_failed`, `deadline_exceeded`.
-        """
-        if self.inputs is None:
-            return []
-        try:
-            return await asyncio.wait_for(self.inputs, max(0.0, deadline_of(self.request) - time.monotonic()))
-        except TimeoutError:
-            raise Refusal("deadline_exceeded") from None
 
 
 class Journal:
@@ -158,19 +79,23 @@ class Journal:
         inputs.add_done_callback(_seen)
         return Record(self, request, served, once, None, inputs)
 
-    async def durably(self, work: Callable[[Transaction], T]) -> T:
+    async def durably(self, work: Callable[[Transaction], T], *, deadline: float | None = None) -> T:
         """What a piece of work gives, once it is on disk.
 
         Args:
             work: As `Store.submit` takes it.
+            deadline: Of the monotonic clock, after which the answer is of no use.
 
         Raises:
             Refusal: It is not on disk; or what the work refused.
         """
         waited: Future[T] = self.store.submit(work)
+        left = WAIT_SECONDS if deadline is None else min(WAIT_SECONDS, max(0.0, deadline - time.monotonic()))
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(waited), WAIT_SECONDS)
+            return await asyncio.wait_for(asyncio.wrap_future(waited), left)
         except TimeoutError:
+            if left < WAIT_SECONDS:
+                raise Refusal("deadline_exceeded") from None
             raise Refusal("database_away" if self.store.place.folder is None else "database_busy") from None
         except StoreFailed as failed:
             raise Refusal(failed.code) from None
@@ -265,76 +190,6 @@ class Journal:
         for one in kept:
             self.redacted(one.redacted)
         return kept
-
-
-def open_journal(
-    state: str,
-    audit: Path | None,
-    *,
-    served: Served,
-    inputs: bool,
-    days: float = RETAIN_DAYS,
-    reviews: ReviewRules | None = None,
-) -> Journal:
-    """What a server keeps its answers in; a database that does not answer yet is waited for.
-
-    Args:
-        state: As `place_of` takes it.
-        audit: As `place_of` takes it.
-        served: The model.
-        inputs: Whether inputs are kept, redacted; else their digests alone.
-        days: That an answer without a label is kept.
-        reviews: Which answers wait for a person; None: none.
-
-    Raises:
-        UsageError: `state`, `state_locked`, `state_newer`, `audit_key`, `days`.
-        ResourceError: The folder cannot be written.
-        StoreFailed: The database does not answer for half a minute, or its disk is full.
-    """
-    if inputs:
-        ready()
-    place, until = place_of(state, audit), time.monotonic() + START_SECONDS
-    chores = Retention(days, max(days, LABELLED_DAYS))
-    while True:
-        try:
-            journal = Journal(Store(place, serves=True, chores=chores), inputs=inputs, reviews=reviews)
-            break
-        except StoreFailed as failed:
-            if failed.code != "database_away" or time.monotonic() > until:
-                raise
-            LOG.warning("state_awaited", extra={"fields": {"code": failed.code}})
-            time.sleep(1)
-    try:
-        journal.started(served)
-    except BaseException:
-        journal.close()
-        raise
-    return journal
-
-
-def _tell(transaction: Transaction, served: Served, entry: Entry) -> None:
-    """Add to the chain, and to the bundles one that is new."""
-    seal = seal_of(served)
-    if transaction.first(BUNDLES.select().where(BUNDLES.c.seal == seal)) is None:
-        schema = json.dumps(served.bundle.schema.to_dict(), ensure_ascii=False)
-        files = json.dumps(sorted(served.bundle.file_columns), ensure_ascii=False)
-        transaction.add(BUNDLES, seal=seal, model=served.name, schema=schema, files=files)
-    transaction.append(entry)
-
-
-def declare(transaction: Transaction, served: Served) -> None:
-    """See that the state knows a bundle's columns, targets and labels."""
-    seal = seal_of(served)
-    if transaction.first(select(BUNDLES.c.seal).where(BUNDLES.c.seal == seal)) is None:
-        schema = json.dumps(served.bundle.schema.to_dict(), ensure_ascii=False)
-        files = json.dumps(sorted(served.bundle.file_columns), ensure_ascii=False)
-        transaction.add(BUNDLES, seal=seal, model=served.name, schema=schema, files=files)
-
-
-def seal_of(served: Served) -> str:
-    """The seal of what is served."""
-    manifest = served.bundle.manifest
-    return manifest.seal if manifest is not None else "unsealed"
 
 
 def _seen(found: "asyncio.Future[Any]") -> None:
