@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from underlay.data import ColumnRows, Picked, Table, column_rows, columnar, open_table
+from underlay.data import Beside, ColumnRows, Picked, Table, column_rows, columnar, open_table, picked
 
 
 @pytest.fixture
@@ -61,3 +61,13 @@ def test_a_parquet_file_of_one_row_group_is_read_a_few_recordings_at_a_time(tmp_
     assert sum(seen) == 400
     assert max(seen) <= 30
     assert table.values("audio") == cells
+
+
+def test_columns_side_by_side_are_rows_and_stay_columns_when_some_are_picked(table):
+    columns = [ColumnRows(table, "audio"), list(range(50))]
+    rows = Beside(columns)
+    assert list(rows) == list(zip(table.values("audio"), range(50), strict=True))
+    assert rows[2:4] == [rows[2], rows[3]]
+    some = picked(rows, np.array([7, 1]))
+    assert list(some) == [rows[7], rows[1]]
+    assert list(some.columns[1]) == [7, 1]

@@ -1,7 +1,7 @@
 """Two honest opponents: what one gets for nothing, and what one gets in seconds without a neural network."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from underlay.core import Target, stream
-from underlay.data import Picked
+from underlay.data import Beside, picked
 from underlay.evaluate.interval import Interval
 from underlay.evaluate.measure import Scores, known_rows, measure
 
@@ -79,7 +79,7 @@ def baselines(
         )
 
     def linear() -> np.ndarray:
-        seen = classical.fit_transform(Picked(train_values, rows))
+        seen = classical.fit_transform(picked(train_values, rows))
         return _linear(target, seen, truth, classical.transform(test_values), seed)
 
     frequent = {"regression": "Mean of training rows", "multilabel": "Label frequencies"}
@@ -102,13 +102,15 @@ class SideBySide:
 
     def fit_transform(self, rows: Sequence[Sequence[Any]], _: Any = None) -> Any:
         """Fit each on its column; features `[N, F]`, sparse where any of them is."""
-        pairs = zip(self.transformers, zip(*rows, strict=True), strict=True)
-        return _beside([one.fit_transform(list(values)) for one, values in pairs])
+        return _beside([one.fit_transform(values) for one, values in self._pairs(rows)])
 
     def transform(self, rows: Sequence[Sequence[Any]]) -> Any:
         """Features `[N, F]` of further rows."""
-        pairs = zip(self.transformers, zip(*rows, strict=True), strict=True)
-        return _beside([one.transform(list(values)) for one, values in pairs])
+        return _beside([one.transform(values) for one, values in self._pairs(rows)])
+
+    def _pairs(self, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, Sequence[Any]]]:
+        columns = rows.columns if isinstance(rows, Beside) else [list(values) for values in zip(*rows, strict=True)]
+        return zip(self.transformers, columns, strict=True)
 
 
 def _beside(blocks: Sequence[Any]) -> Any:

@@ -14,6 +14,7 @@ from underlay.bundle import Answers, Bundle, Contents, Rule, reference_sketch, s
 from underlay.bundle.machine import installed
 from underlay.core import FollowedModality, Modality, Target, joined
 from underlay.core.durable import write_file
+from underlay.data import Beside
 from underlay.evaluate import (
     Baseline,
     DataFacts,
@@ -305,7 +306,7 @@ def _opponents(
 
 def _rows(columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
     """The values of the only column, or a tuple a row."""
-    return next(iter(columns.values())) if len(columns) == 1 else list(zip(*columns.values(), strict=True))
+    return next(iter(columns.values())) if len(columns) == 1 else Beside(list(columns.values()))
 
 
 def _classical(modalities: Sequence[Modality]) -> tuple[Any, str]:
