@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 RECIPES = Path(__file__).parent / "recipes"
 TEXT: Mapping[str, str] = {"text": "text"}
@@ -67,16 +67,28 @@ def fit(
     return Fitted(out, seconds, metrics, json.loads(said))
 
 
-def compress(bundle: Path, train: Path, test: Path, *, out: Path, steps: Sequence[str]) -> float:
-    """Run `underlay compress` in a process of its own; the seconds it took.
+class Compressed(NamedTuple):
+    """What a `compress` said.
+
+    Args:
+        seconds: Wall clock of the whole command.
+        summary: What `--json` said: steps with what each lost on validation rows, both bundles.
+    """
+
+    seconds: float
+    summary: Mapping[str, Any]
+
+
+def compress(bundle: Path, train: Path, test: Path, *, out: Path, steps: Sequence[str]) -> Compressed:
+    """Run `underlay compress` in a process of its own.
 
     Raises:
         CommandFailed: It did not end well.
     """
     words = ["compress", str(bundle), *steps, "--data", str(train), "--test", str(test), "--out", str(out), "--force"]
     began = time.monotonic()
-    _run([*words, "--quiet"])
-    return time.monotonic() - began
+    said = _run([*words, "--quiet", "--json"])
+    return Compressed(time.monotonic() - began, json.loads(said))
 
 
 def _run(words: Sequence[str]) -> str:
