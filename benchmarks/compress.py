@@ -42,8 +42,7 @@ CHAINS = (
 points of accuracy on 845 validation rows, the third 1.18 before its eight bits."""
 
 DROP = 1.0
-"""Points that a chain may lose on validation rows; at least four times the rows/s of the bundle and at most a quarter of
-its bytes are asked for besides."""
+"""Points that a chain may lose on validation rows; asked for besides: four times the rows/s, a quarter of the bytes."""
 
 TIMED = 1_000
 """Test rows that are timed."""
