@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from underlay.core import Batch, DataError, MissingColumn, Output, RecipeError, Target, UsageError
+from underlay.models.trunks.transformer import TransformerTrunk
 from underlay.objectives import (
     FEATURES,
     HIDDEN,
@@ -25,6 +26,7 @@ from underlay.objectives import (
     distil_relations,
     logits_column,
 )
+from underlay.objectives.teacher import layer_column
 
 LABELS = ("a", "b", "c")
 TARGETS = {
@@ -193,6 +195,25 @@ def test_positions_that_slip_are_refused():
     told = torch.randn(2, 4, 2)
     with pytest.raises(DataError, match=r"the teacher has \[4, 4\] positions in these rows, the student \[3, 3\]"):
         cost(distil_hidden("positions"), torch.zeros(2, 2), told, hidden=torch.randn(2, 3, 2))
+
+
+def test_every_layer_is_compared_with_its_own_teacher_and_all_weigh_the_same():
+    generator = torch.Generator().manual_seed(6)
+    model = Pupil()
+    model.trunk = TransformerTrunk(width=8, depth=3, heads=2, inner=16).eval()
+    embedded, mask = torch.randn(2, 4, 8, generator=generator), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    with torch.no_grad():
+        behind = [model.trunk(embedded, mask, stop=layer) for layer in (1, 2)] + [model.trunk(embedded, mask)]
+    told, expected = {}, 0.0
+    for column, vectors in zip((layer_column(1), layer_column(2), HIDDEN), behind, strict=True):
+        told[column] = torch.full((2, 4, 8), math.nan)
+        for row, real in enumerate((4, 2)):
+            told[column][row, :real] = torch.randn(real, 8, generator=generator)
+            expected += float((vectors[row, :real] - told[column][row, :real]).square().mean()) / 2 / 3
+    step = Step(Batch({}, {}, told), embedded, Output(behind[2], torch.zeros(2, 8), {}, mask), model, 0)
+    term = distil_hidden("layers")
+    got, _ = term.loss(term.init(model), step)
+    assert float(got.detach()) == pytest.approx(expected, rel=1e-5)
 
 
 def slow_relations(kind: str, vectors: np.ndarray) -> dict[tuple[int, ...], float]:

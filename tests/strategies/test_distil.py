@@ -130,6 +130,7 @@ def test_layers_of_the_teacher_make_a_bundle_with_its_tokenizer(planted, tmp_pat
     [
         ("bag", "{distil: {name: distil_hidden}, task: {}}"),
         ("layers:2", "{distil: {name: distil_hidden, at: positions}, soft: {name: distil_logits}}"),
+        ("layers:2", "{distil: {name: distil_hidden, at: layers}, soft: {name: distil_logits}}"),
         ("bag", "{distil: {name: distil_relations, kind: angle}, task: {}}"),
     ],
 )
@@ -164,6 +165,22 @@ def test_the_vectors_at_positions_are_the_teachers_own_row_by_row(planted, tmp_p
         np.testing.assert_allclose(vectors[: len(own)], own, atol=2e-3)  # half precision
         assert np.isnan(vectors[len(own) :]).all()
     assert np.isnan(found[[1, 3]]).all(), "one that cannot be read and one that was not asked for"
+
+
+def test_each_layer_of_a_student_learns_from_the_one_that_stands_as_high(planted, tmp_path):
+    """Three layers teach two: the first answers to the teacher's second, the last to its last."""
+    texts = sentences(5, 2)[0]
+    encoded = Stacked((open_table({"text": texts}),)).encoded(planted.modalities, tmp_path)
+    config = {**planted.config, "trunk": {**planted.config["trunk"], "depth": 2}}
+    assert planted.config["trunk"]["depth"] == 3
+    assert teaching._answering(planted, config) == {"teacher.hidden.1": 2}
+    column = hidden_of(planted, encoded, np.arange(5), tmp_path / "h", tokens=64, stop=2)
+    inputs = encoded.batch([3]).map(torch.from_numpy).inputs
+    with torch.no_grad():
+        own = planted.backend.model.lower(inputs, 2)[0].numpy()
+    np.testing.assert_allclose(column[np.array([3])][0], own, atol=2e-3)
+    with pytest.raises(UsageError, match="the student has 4 layers and the teacher 3"):
+        teaching._answering(planted, {**config, "trunk": {**config["trunk"], "depth": 4}})
 
 
 @pytest.mark.parametrize("objective", ["{}", "{distil: {name: distil_hidden}, task: {}}"])

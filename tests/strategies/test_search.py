@@ -12,6 +12,7 @@ from tests.strategies.conftest import tiny
 
 from underlay.bundle import open_bundle, verify
 from underlay.bundle.manifest import read_sealed
+from underlay.cli.main import run
 from underlay.core import GateNotMet, OutputExists, UsageError
 from underlay.evaluate import Contender, Lost, Targets
 from underlay.strategies import fine_tune
@@ -173,6 +174,9 @@ def test_records_of_another_search_are_not_read(tmp_path):
     state.keep(Record(contender("int8", points=0.0, megabytes=5.0, ms=1.0), {"int8": {"operators": 3}}, "told"))
     again = SearchState.at(tmp_path / "search", {"original": "a"})
     assert again.records == state.records
+    state.keep(Record(Contender("prune 0.5", why="too large for this target"), lasting=False))
+    assert "prune 0.5" in state.records
+    assert SearchState.at(tmp_path / "search", {"original": "a"}).records == again.records
     assert SearchState.at(tmp_path / "search", {"original": "b"}).records == {}
     state.keep(next(iter(state.records.values())))
     (tmp_path / "search" / "measured.json").write_text("{", encoding="utf-8")
@@ -286,9 +290,31 @@ def test_the_command_searches_or_takes_steps_never_both(made, underlay):
         assert refused.stderr.startswith("underlay: usage: --")
 
 
-def test_the_command_ends_with_7_where_nothing_holds(made, underlay):
-    missed = underlay("compress", str(made / "bundle"), "--data", str(made / "rows.csv"), "--target-mb", "0.0001",
-                      "--max-drop", "0", "--out", "none")  # fmt: skip
-    assert missed.returncode == 7, missed.stderr
-    assert "underlay: targets:" in missed.stderr
-    assert "1/" in missed.stderr
+def test_the_command_ends_with_7_where_nothing_holds(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("underlay.strategies.search.chains", lambda offer: chains(Offer(bits=("", "dynamic"))))
+    words = ["--data", str(made / "rows.csv"), "--target-mb", "0.0001", "--max-drop", "0", "--out", str(tmp_path / "o")]
+    assert run(["compress", str(made / "bundle"), *words]) == 7
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "1/1 int8: " in told.err
+    assert "underlay: targets: Nothing could be measured." in told.err
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_command_shows_every_candidate_and_ends_with_the_path(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "underlay.strategies.search.chains", lambda offer: (Chain(bits="dynamic"), Chain(vocabulary=True))
+    )
+    words = [
+        "--data",
+        str(made / "rows.csv"),
+        "--target-mb",
+        f"{0.99 * size(made / 'bundle'):.4f}",
+        "--max-drop",
+        "100",
+    ]
+    assert run(["compress", str(made / "bundle"), *words, "--out", str(tmp_path / "o")]) == 0
+    out = capsys.readouterr().out
+    assert out.rstrip().endswith(str(tmp_path / "o"))
+    assert "chosen" in out
+    assert "Take “int8”" in out

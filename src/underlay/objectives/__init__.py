@@ -20,6 +20,7 @@ from underlay.objectives.squared_error import squared_error as squared_error
 from underlay.objectives.teacher import FEATURES as FEATURES
 from underlay.objectives.teacher import HIDDEN as HIDDEN
 from underlay.objectives.teacher import PROJECTION as PROJECTION
+from underlay.objectives.teacher import layer_column as layer_column
 from underlay.objectives.teacher import logits_column as logits_column
 from underlay.objectives.term import Learner as Learner
 from underlay.objectives.term import LossTerm as LossTerm

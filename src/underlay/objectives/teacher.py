@@ -15,6 +15,15 @@ PROJECTION = "to_teacher"
 """Module of the model being trained that takes its vectors to the teacher's width; no part of a bundle."""
 
 
+def layer_column(layer: int) -> str:
+    """Extra column: the teacher's vectors behind the layer that layer `layer` of the student answers to, from 1.
+
+    >>> layer_column(2)
+    'teacher.hidden.2'
+    """
+    return f"{HIDDEN}.{layer}"
+
+
 def logits_column(target: str) -> str:
     """Extra column: calibrated log-probabilities `[B, K]`, log-odds of multilabel, the scaled number `[B, 1]`.
 

@@ -108,7 +108,7 @@ class Bench:
             return self._record(chain, open_bundle(self.path(chain), replay=False), facts, told)
         except TooLarge as large:
             why = f"not trained: {large.count:,} parameters are more than {self.targets.megabytes:g} MB"
-            return Record(Contender(chain.name, why=why))
+            return Record(Contender(chain.name, why=why), lasting=False)
         except (GateNotMet, UsageError) as error:
             return Record(Contender(chain.name, why=error.what))
 

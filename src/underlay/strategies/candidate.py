@@ -16,6 +16,7 @@ from underlay.models import Backbone, FusedModel, SignalModel, build
 from underlay.strategies import prepare
 from underlay.strategies.assembly import JOINT, Assembly, Branch
 from underlay.strategies.checks import check_data
+from underlay.strategies.known_rows import HELD
 from underlay.strategies.learn import Learned
 from underlay.strategies.listening import Say
 from underlay.strategies.prepared import Prepared
@@ -23,9 +24,6 @@ from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Measured, calibrate, contents_of
 from underlay.train import EncodedRows, RunState, sweep
 from underlay.train.checkpoints import Progress
-
-JUDGED = 2_000
-"""Validation rows on which a loss is measured at most: an interval of a point either way."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def validation_rows(data: Prepared) -> Labelled:
     """Validation rows with what is true of them."""
     columns = {column.name: data.values("validation", column.name) for column in data.schema.columns}
     truths = {target.name: data.truth("validation", target.name) for target in data.schema.targets}
-    return Labelled(columns, truths).first(JUDGED)
+    return Labelled(columns, truths).first(HELD)
 
 
 def loaded(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> SignalModel | FusedModel:

@@ -103,9 +103,11 @@ def distil(
             checked = check_data(data, modalities, rows[0], recipe, say=say)
         with clock("teach"):
             say.phase("teach", "asking the teacher")
-            lesson = teach(teachers, data, rows[0], recipe=recipe, unlabelled=unlabelled, cache=cache, say=say)
+            config = chosen.configure(assembly, modalities, data.schema, recipe)
+            lesson = teach(
+                teachers, data, rows[0], recipe=recipe, config=config, unlabelled=unlabelled, cache=cache, say=say
+            )
             run.require_same_data(lesson.digests)
-        config = chosen.configure(assembly, modalities, data.schema, recipe)
         mixing = mixing_of(recipe, assembly, config, schema=data.schema)
         if begun is None:
             resolved = resolve_run(recipe, data, assembly, modalities, lesson.rows)

@@ -11,10 +11,10 @@ import numpy as np
 from underlay.bundle import Bundle
 from underlay.core import MissingColumn, stream
 from underlay.data import Table, gathered_as, open_table
-from underlay.strategies import prepare
 from underlay.strategies.evaluation import truths_of
 from underlay.strategies.listening import Say
-from underlay.strategies.recipe import Recipe
+from underlay.strategies.prepared import Prepared
+from underlay.strategies.read_again import Sources, read_again
 
 SEEN = 1_024
 """Rows to adjust on at most: ranges of activations change no more beyond them."""
@@ -57,14 +57,11 @@ def known_rows(bundle: Bundle, source: Any) -> KnownRows:
     with TemporaryDirectory(prefix="underlay-") as cache:
         opened = open_table(source, cache=Path(cache))
         if opened.digest == digests.get("training"):
-            return _own(bundle, source, Path(cache), other_test="test" in digests)
+            return _own(bundle, read_again(bundle, Sources(source), cache=Path(cache), say=Say(None)))
         return _other(bundle, gathered_as(opened, bundle.provenance.get("recipe", {})))
 
 
-def _own(bundle: Bundle, source: Any, cache: Path, *, other_test: bool) -> KnownRows:
-    recipe = Recipe.check(bundle.provenance["recipe"])
-    # With test data of its own no test rows were drawn; which data that was does not matter here.
-    data = prepare.read(source, recipe, test=source if other_test else None, cache=cache, say=Say(None))
+def _own(bundle: Bundle, data: Prepared) -> KnownRows:
     names = [column.name for column in bundle.schema.columns]
     rng = stream(0, "known rows")
     seen, held = (_drawn(np.arange(len(rows)), most, rng) for rows, most in (

@@ -42,7 +42,9 @@ class Positions:
         return found
 
 
-def hidden_of(teacher: Bundle, encoded: EncodedRows, rows: np.ndarray, folder: Path, *, tokens: int) -> Positions:
+def hidden_of(
+    teacher: Bundle, encoded: EncodedRows, rows: np.ndarray, folder: Path, *, tokens: int, stop: int | None = None
+) -> Positions:
     """What the teacher's trunk gives at the positions of these rows, in half precision.
 
     Args:
@@ -51,10 +53,11 @@ def hidden_of(teacher: Bundle, encoded: EncodedRows, rows: np.ndarray, folder: P
         rows: Row numbers.
         folder: Where the vectors are or will be, named by all that decides them.
         tokens: Most positions at a time.
+        stop: First layer that is not run; None: behind the last, its norm included.
     """
     readable = rows[np.all([store.lengths[rows] > 0 for store in encoded.columns.values()], axis=0)]
-    model: Any = _Whole(model_of(teacher))
-    found = cache_activations(model, encoded.select(readable), stop=0, folder=folder, batch_tokens=tokens)
+    model: Any = _Whole(model_of(teacher)) if stop is None else model_of(teacher)
+    found = cache_activations(model, encoded.select(readable), stop=stop or 0, folder=folder, batch_tokens=tokens)
     place = np.full(len(encoded), -1, np.int64)
     place[readable] = np.arange(len(readable))
     return Positions(found.hidden, found.offsets, place)

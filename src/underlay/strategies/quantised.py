@@ -8,7 +8,8 @@ from underlay.bundle import Bundle, open_bundle
 from underlay.bundle.refreshing import refresh
 from underlay.compress import Exported, export
 from underlay.core import Listener
-from underlay.strategies.candidate import JUDGED, validation_rows
+from underlay.strategies.candidate import validation_rows
+from underlay.strategies.known_rows import SEEN
 from underlay.strategies.prepared import Prepared
 from underlay.strategies.release import Measured, release
 from underlay.strategies.run_folder import RunFolder
@@ -31,7 +32,7 @@ def quantised(
         GateNotMet: It loses more, or answers otherwise.
         UsageError: The model cannot be a graph, or nothing in it is large.
     """
-    seen = {column.name: data.values("train", column.name)[:JUDGED] for column in data.schema.columns}
+    seen = {column.name: data.values("train", column.name)[:SEEN] for column in data.schema.columns}
     return export(
         folder,
         out,

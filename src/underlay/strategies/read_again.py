@@ -22,7 +22,7 @@ class Sources:
 
     Args:
         training: As `fine_tune` takes it.
-        test: Test data of its own; None: a part of the training data.
+        test: Test data of its own; None: a part of the training data, or data that is not asked for.
     """
 
     training: Any
@@ -68,7 +68,10 @@ def read_again(bundle: Bundle, sources: Sources, *, cache: Path, say: Say) -> Pr
                 "give the data it was trained on, or train again",
             )
     recipe = Recipe.check(bundle.provenance["recipe"])
-    data = prepare.read(sources.training, recipe, test=sources.test, cache=cache, say=say)
+    # With test data of its own no test rows were drawn; where it is not asked for, any stands in for it.
+    elsewhere = sources.test is None and "test" in bundle.provenance.get("data", {})
+    test = sources.training if elsewhere else sources.test
+    data = prepare.read(sources.training, recipe, test=test, cache=cache, say=say)
     if data.schema != bundle.schema:
         raise DataChanged(
             f"{sources.training} is read with other columns or labels than {bundle.path} has",

@@ -24,7 +24,7 @@ from underlay.strategies.quantised import released
 from underlay.strategies.read_again import read_again, sources_of
 from underlay.strategies.release import Lineage, release
 from underlay.strategies.run_folder import RunFolder
-from underlay.strategies.search_state import Record, SearchState
+from underlay.strategies.search_state import RECORDS, Record, SearchState
 from underlay.train import run_lock
 
 
@@ -99,13 +99,16 @@ def search(
     refuse_existing(final.out, force=force)
     original = open_bundle(folder)
     torch_model(original)
+    sources = sources_of(original, source, test=test)
     final.open(resume=False, force=force)
     with run_lock(final.state):
         say.phase("read", "reading the data again")
         key = {**_identity(original, unlabelled, final.state / "cache"), "points": targets.points, "words": list(words)}
+        begun = (final.state / "search" / RECORDS).exists()
         state = SearchState.at(final.state / "search", key)
-        cache, sources = state.folder / "cache", sources_of(original, source, test=test)
-        data = read_again(original, sources, cache=cache, say=Say(None))
+        if begun and not state.records:
+            say.note(f"what {state.folder} held was of other data, bounds or another machine: nothing is taken from it")
+        data = read_again(original, sources, cache=state.folder / "cache", say=Say(None))
         quiet = Say(_only_progress(listener))
         bodies = Bodies(state.folder, original, data, sources, quiet, tuple(words), unlabelled)
         judge = Judge.of(original, validation_rows(data))
@@ -201,7 +204,10 @@ def _publish(chosen: Chain, found: Search, bench: Bench, final: RunFolder, *, fo
     losses = [asdict(one) for one in record.contender.lost]
     steps = [{"name": name, "kept": True, "facts": record.facts.get(name, {})} for name in chosen.steps]
     facts = {"compressed": [*steps[:-1], {**steps[-1], "losses": losses}], "targets": asdict(found.targets)}
-    told = f"Made from the bundle {seal[:12]} by {chosen.name}. {' '.join(found.words)}"
+    told = (
+        f"Made from the bundle {seal[:12]} by {chosen.name}, the first of {len(found.contenders)} candidates that held "
+        f"every target. {found.words[1]}"
+    )
     candidate = bench.bodies.candidate(chosen)
     measured = replace(candidate.measured, lineage=Lineage(seal, facts, told, found))
     if not chosen.bits:

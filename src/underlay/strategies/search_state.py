@@ -23,11 +23,13 @@ class Record:
         contender: Its figures.
         facts: By step: what it did.
         told: What the card says of a graph; empty of a model that PyTorch runs.
+        lasting: Whether it holds for other targets too; else it is not written down.
     """
 
     contender: Contender
     facts: Mapping[str, Any] = field(default_factory=dict)
     told: str = ""
+    lasting: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,9 @@ class SearchState:
         return cls(folder, key, known[1] if known is not None and same else {})
 
     def keep(self, record: Record) -> None:
-        """Add a record, on disk before it returns."""
+        """Add a record, on disk before it returns if it lasts."""
         self.records[record.contender.name] = record
-        records = [asdict(one) for one in self.records.values()]
+        records = [asdict(one) for one in self.records.values() if one.lasting]
         write_file(self.folder / RECORDS, json.dumps({"key": self.key, "records": records}, indent=1).encode())
 
     def drop_models(self) -> None:

@@ -14,8 +14,8 @@ from scipy.special import log_softmax
 from underlay.bundle import Bundle, Rule
 from underlay.core import CheckpointRefused, Model, RecipeError, Target, UsageError
 from underlay.core.durable import resource_errors, write_file
-from underlay.models import SignalModel, is_spatial
-from underlay.objectives import FEATURES, HIDDEN, logits_column
+from underlay.models import SignalModel, build, is_spatial
+from underlay.objectives import FEATURES, HIDDEN, layer_column, logits_column
 from underlay.strategies.listening import Say
 from underlay.strategies.positions import hidden_of
 from underlay.strategies.prepared import Prepared
@@ -27,6 +27,9 @@ from underlay.train import EncodedRows, sweep
 
 SLICE = 8_192
 """Rows a teacher is asked at a time, so that their raw values are never all in memory."""
+
+LAYERS = "layers"
+"""Asked for beside the top layer's vectors: those of the layers below."""
 
 TOKENS = 8_192
 """Positions its vectors are computed for at a time."""
@@ -61,6 +64,7 @@ def teach(
     rows: EncodedRows,
     *,
     recipe: Recipe,
+    config: Mapping[str, Any],
     unlabelled: Any = None,
     cache: Path,
     say: Say,
@@ -72,6 +76,7 @@ def teach(
         data: Read and split.
         rows: Encoded training rows.
         recipe: Its objective says what is asked for.
+        config: Of the student: how many layers it has.
         unlabelled: Further rows, as `fine_tune` reads them.
         cache: Where encoded rows and answers are kept.
         say: Told how many rows are taught.
@@ -102,7 +107,10 @@ def teach(
     extra: dict[str, Any] = {name: _laid(values, rows.rows, len(stacked)) for name, values in known.items()}
     if HIDDEN in wanted:
         encoded = stacked.encoded(teachers[0].modalities, cache)
-        extra[HIDDEN] = hidden_of(teachers[0], encoded, rows.rows, cache / f"hidden-{key}", tokens=TOKENS)
+        stops: dict[str, int | None] = {HIDDEN: None, **(_answering(teachers[0], config) if LAYERS in wanted else {})}
+        for name, stop in stops.items():
+            place = cache / f"hidden-{key}{'' if stop is None else f'-{stop}'}"
+            extra[name] = hidden_of(teachers[0], encoded, rows.rows, place, tokens=TOKENS, stop=stop)
     rows = _worth(replace(rows, extra={**rows.extra, **extra}), first)
     added = int((rows.rows >= first).sum())
     say.note(f"the teacher answered {len(rows):,} rows" + (f", {added:,} of them unlabelled" if added else ""))
@@ -187,11 +195,9 @@ def _wanted(recipe: Recipe, teachers: Sequence[Bundle], rows: EncodedRows) -> se
         RecipeError: Rows are changed in training, so that positions would slip.
     """
     terms = taught_terms(recipe)
-    wanted = {
-        HIDDEN if term.get("at") == "positions" else FEATURES
-        for term in terms
-        if not term["name"].startswith("distil_logits.")
-    }
+    places = {str(term.get("at", "pooled")) for term in terms if not term["name"].startswith("distil_logits.")}
+    of_place = {"positions": {HIDDEN}, "layers": {HIDDEN, LAYERS}}
+    wanted: set[str] = set().union(*(of_place.get(place, {FEATURES}) for place in places))
     if wanted and len(teachers) > 1:
         raise UsageError(
             f"a term compares vectors and there are {len(teachers)} teachers", "give one, or take distil_logits alone"
@@ -204,8 +210,24 @@ def _wanted(recipe: Recipe, teachers: Sequence[Bundle], rows: EncodedRows) -> se
     alike = list(read) == list(rows.modalities) and all(read[n].state() == rows.modalities[n].state() for n in read)
     model = model_of(teachers[0])
     if not alike or not isinstance(model, SignalModel) or is_spatial(teachers[0].config["trunk"]["name"]):
-        raise UsageError("distil_hidden at positions: student and teacher do not read alike", "take at: pooled")
+        raise UsageError(
+            "distil_hidden at positions or layers: student and teacher do not read alike", "take at: pooled"
+        )
     return wanted
+
+
+def _answering(teacher: Bundle, config: Mapping[str, Any]) -> dict[str, int]:
+    """By the column of each layer of the student below its last: the first layer that the teacher does not run for it.
+
+    Raises:
+        UsageError: The student has more layers than the teacher.
+    """
+    own, taught = build(config, seed=0).depth, model_of(teacher).depth
+    if own > taught:
+        raise UsageError(
+            f"distil_hidden at layers: the student has {own} layers and the teacher {taught}", "take at: positions"
+        )
+    return {layer_column(layer): round(layer * taught / own) for layer in range(1, own)}
 
 
 def _answers(
