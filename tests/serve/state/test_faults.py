@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -208,6 +209,27 @@ def test_a_second_server_on_the_same_file_ends_and_the_first_goes_on(odd_bundle,
         done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
         assert (done.returncode, done.stderr.split(":")[1]) == (2, " state_locked"), done.stderr
         assert server.post("/predict", ROW).status_code == 200
+
+
+@pytest.mark.row("F23")
+def test_while_another_holds_the_database_a_request_waits_no_longer_than_it_may(odd_bundle, sqlite_state, tmp_path):
+    with serving(odd_bundle, tmp_path, "--state", sqlite_state.given, odd=True) as server:
+        assert server.post("/predict", ROW).status_code == 200
+        holder = sqlite3.connect(sqlite_state.place.file, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        for headers, status, code, seconds in (
+            ({"x-deadline-ms": "300"}, 504, "deadline_exceeded", 1.5),
+            ({}, 503, "database_busy", 4),
+        ):
+            started = time.monotonic()
+            found = server.post("/predict", ROW, **headers)
+            assert (found.status_code, found.json()["error"]["code"]) == (status, code)
+            assert time.monotonic() - started < seconds
+        holder.execute("ROLLBACK")
+        holder.close()
+        wait_until(lambda: server.post("/predict", ROW).status_code == 200)
+        assert server.stop() == 0
+    verify_state(sqlite_state.place)
 
 
 @pytest.mark.row("F22", "F25")

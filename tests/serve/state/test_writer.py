@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import event
 from tests.serve.state.answers import declare, keep
+from tests.serve.state.faults import Proxy
 
 from underlay.core import UsageError
 from underlay.serve.refusals import Refusal
@@ -212,3 +213,24 @@ def test_what_was_to_be_stored_is_in_no_error_and_no_line_of_the_log(state, capl
     logged = [str(vars(record)) for record in caplog.records if record.name == "underlay.serve"]
     assert "IntegrityError" in "".join(logged)
     assert "secret" not in "".join(logged) + repr(found.value)
+
+
+@pytest.mark.row("F24")
+def test_a_commit_whose_answer_was_lost_is_found_and_not_done_again(postgresql, tmp_path):
+    name, proxy = postgresql.database(), Proxy(postgresql.port)
+    try:
+        with Store(place_of(postgresql.url(name, proxy.port), tmp_path / "audit"), serves=True) as store:
+            declare(store)
+            told = keep(store, "before")
+            for number in range(3):
+                cut = []
+                proxy.cut = lambda data, cut=cut: b"COMMIT" in data and not cut and not cut.append(1)
+                told += keep(store, f"row {number}")
+                assert cut
+    finally:
+        proxy.close()
+    place = place_of(postgresql.url(name), tmp_path / "audit")
+    with Store(place) as store, store.reading() as connection:
+        kept = [row.id for row in connection.execute(PREDICTIONS.select().order_by(PREDICTIONS.c.seq))]
+    assert kept == told
+    assert verify_state(place).entries == 4
