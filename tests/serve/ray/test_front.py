@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from underlay.bundle import open_bundle
-from underlay.core import BundleRefused, UsageError
+from underlay.core import BundleRefused, ServiceAway, UsageError
 from underlay.serve.limits import Limits
 from underlay.serve.ray import front
-from underlay.serve.ray.cluster import prepare_environment
+from underlay.serve.ray.cluster import joined, prepare_environment
 from underlay.serve.ray.deploying import Plan, read_replicas
 from underlay.serve.ray.law import Load
 from underlay.serve.ray.replica import Cost, Replica, Source
@@ -265,6 +265,18 @@ def test_without_the_extra_the_command_says_what_to_install(text_bundle, tmp_pat
     assert done.returncode == 2, done.stderr
     assert "pip install 'underlay[ray]'" in done.stderr
     assert "missing_extra" in done.stderr
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once():
+    for address, error in (
+        ("127.0.0.1:9", ServiceAway),
+        ("head", UsageError),
+        ("head:none", UsageError),
+        ("ray://head:10001", UsageError),
+    ):
+        with pytest.raises(error) as refused, joined(address):
+            pass
+        assert address in str(refused.value) or "client protocol" in str(refused.value)
 
 
 def test_flags_of_ray_without_ray_are_refused(text_bundle):

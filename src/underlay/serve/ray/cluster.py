@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import secrets
+import socket
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
@@ -14,6 +15,9 @@ STORE_BYTES = 128 << 20
 
 REPORT_SECONDS = "1"
 """Between two reports of a replica's load; Ray's ten would make the law see a step ten seconds late."""
+
+REACH_SECONDS = 5.0
+"""For a connection to the head of a cluster."""
 
 LINE = 300
 """Characters of a warning of Ray that are logged."""
@@ -38,6 +42,8 @@ def joined(address: str | None) -> Iterator[float]:
         raise UsageError(
             "Ray's client protocol cannot serve", "run this on a machine of the cluster: --address auto", code="address"
         )
+    if address is not None and address != "auto":
+        _check_reachable(address)
     prepare_environment(os.environ, alone=address is None)
     try:
         import ray
@@ -63,7 +69,7 @@ def joined(address: str | None) -> Iterator[float]:
         line = str(error).strip().partition("\n")[0]
         raise ServiceAway(
             f"there is no Ray cluster at {address or 'this machine'}: {line:.200}",
-            "start one with `ray start --head`, or leave --address out",
+            "start one with `ray start --head`, see that RAY_AUTH_TOKEN_PATH names its token, or leave --address out",
             code="cluster_away",
         ) from error
     _quiet()
@@ -72,6 +78,26 @@ def joined(address: str | None) -> Iterator[float]:
         yield float(resources().get("CPU", 0.0))
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse at once where nothing listens; Ray itself would try for minutes.
+
+    Raises:
+        UsageError: `address`.
+        ServiceAway: `cluster_away`.
+    """
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isdigit() and 0 < int(port) < 1 << 16):
+        raise UsageError(f"{address!r:.80} is no address of a cluster", "pass HOST:PORT, or auto", code="address")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+    except OSError as error:
+        raise ServiceAway(
+            f"nothing answers at {address}: {error.strerror or error}",
+            "start a cluster with `ray start --head`, or leave --address out",
+            code="cluster_away",
+        ) from error
 
 
 def prepare_environment(environment: MutableMapping[str, str], *, alone: bool) -> None:

@@ -3,6 +3,8 @@
 import logging
 import time
 from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from underlay.core import ServiceAway, UsageError
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("underlay.serve")
 
 DEPLOYMENT = "model"
+FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
+GONE = ("", "NOT_STARTED", *FAILED)
+"""What Ray calls an application that will not answer by itself."""
+
 START_SECONDS = 600.0
 """Until replicas answer: a machine that has to be made first takes minutes."""
 
@@ -132,9 +138,18 @@ def deployment_of(source: Source, limits: Limits, plan: Plan) -> "Application":
     return bound
 
 
-def name_of(source: Source) -> str:
-    """What Ray calls the application: fronts of one bundle share its replicas, also one that comes after a crash."""
-    return f"underlay-{source.name}-{source.seal[:12]}"
+def name_of(source: Source, limits: Limits, plan: Plan) -> str:
+    """What Ray calls the application: the same for fronts of one bundle that are told the same, also after a crash.
+
+    They share its replicas; to deploy it again would be a change to Ray, which would replace what answers.
+
+    Args:
+        source: The bundle.
+        limits: Of the server.
+        plan: How many.
+    """
+    told = sha256(repr((version("underlay"), source.label, limits, plan)).encode()).hexdigest()
+    return f"underlay-{source.name}-{source.seal[:12]}-{told[:8]}"
 
 
 def deploy(source: Source, limits: Limits, *, plan: Plan, seconds: float = START_SECONDS) -> "DeploymentHandle[Any]":
@@ -152,15 +167,18 @@ def deploy(source: Source, limits: Limits, *, plan: Plan, seconds: float = START
     from ray import serve
     from ray.serve import RunTarget
 
-    name, until = name_of(source), time.monotonic() + seconds
-    target = RunTarget(deployment_of(source, limits, plan), name=name, route_prefix=None)
-    serve.run_many([target], wait_for_applications_running=False)
+    name, until = name_of(source, limits, plan), time.monotonic() + seconds
+    begun = False
     while True:
         found = serve.status().applications.get(name)
         status = "" if found is None else str(found.status.value)
         if status == "RUNNING":
             return serve.get_app_handle(name)
-        if status in ("DEPLOY_FAILED", "UNHEALTHY") or time.monotonic() > until:
+        if not begun and status in GONE:
+            target = RunTarget(deployment_of(source, limits, plan), name=name, route_prefix=None)
+            serve.run_many([target], wait_for_applications_running=False)
+            begun = True
+        elif status in FAILED or time.monotonic() > until:
             said = _said(found.deployments[DEPLOYMENT].message if found and found.deployments else status)
             serve.delete(name)
             raise ServiceAway(
@@ -171,11 +189,17 @@ def deploy(source: Source, limits: Limits, *, plan: Plan, seconds: float = START
         time.sleep(0.1)
 
 
-def delete(source: Source) -> None:
-    """End the replicas of a version; those that answer finish first."""
+def delete(source: Source, *, limits: Limits, plan: Plan) -> None:
+    """End the replicas of a version; those that answer finish first.
+
+    Args:
+        source: The bundle.
+        limits: As it was deployed.
+        plan: As it was deployed.
+    """
     from ray import serve
 
-    serve.delete(name_of(source))
+    serve.delete(name_of(source, limits, plan))
 
 
 def start_serving() -> None:

@@ -41,12 +41,13 @@ class _Joining:
     def __init__(self, fleet: Fleet, stack: contextlib.ExitStack) -> None:
         self._fleet = fleet
         self._stack = stack
-        self._deployed: Deployed | None = None
+        self._plan: Plan | None = None
 
     def __call__(self, served: Served, *, limits: Limits, observe: Callable[[int, float], None]) -> Version:
-        if self._deployed is None:
-            self._deployed = Deployed(partial(deploy, plan=self._join()), delete)
-        return RemoteVersion(served, limits=limits, deployed=self._deployed, observe=observe)
+        if self._plan is None:
+            self._plan = self._join()
+        deployed = Deployed(partial(deploy, plan=self._plan), partial(delete, limits=limits, plan=self._plan))
+        return RemoteVersion(served, limits=limits, deployed=deployed, observe=observe)
 
     def _join(self) -> Plan:
         fleet = self._fleet
