@@ -18,12 +18,15 @@ OWED = (
     | numbered("B", *range(1, 12), 13, 14, 15, 17, 18, 19, 22)
     # Faults of a single process, and of one among several that train.
     | numbered("F", *range(1, 11), 37, 42, 44, 45, 46)
-    # A server: what reaches its socket, who may, what a request holds. No file is downloaded (T22); keys of one model,
-    # timing, repeated requests, quotas and reviewers (A07, A13 to A17) come with what they are about.
+    # A server: what reaches its socket, who may, what a request holds. No file is downloaded (T22); keys of one model
+    # (A07) and lists of one owner (A17) come with what they are about. A series has no times of its own (S02, S06).
     | numbered("T", *range(1, 22))
-    | numbered("A", *range(1, 7), 8, 9, 10, 11, 12)
+    | numbered("A", *range(1, 7), *range(8, 14), 15)
     | numbered("J", *range(1, 15))
-    | numbered("I", 12)
+    | numbered("I", *range(1, 13))
+    | numbered("U", *range(1, 9))
+    | numbered("S", 1, 3, 4, 5)
+    | numbered("R", 12, 13)
     | numbered("F", 14, 15, 16, 19, 20)
     # What a server keeps: repeated requests, crashes, disks, databases, the chain, and nothing personal in any of it.
     | numbered("A", 14, 16)

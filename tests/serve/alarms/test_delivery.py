@@ -89,7 +89,6 @@ def wait_for(holds: Callable[[], bool], what: str, seconds: float = 90) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.row("R10")
 def test_an_alarm_reaches_its_receiver_and_so_does_its_end(text_bundle, tmp_path):
     receiver, folder, manager, prometheus = Receiver(), tmp_path / "alarms", free_port(), free_port()
     with serving(text_bundle, tmp_path) as server:
