@@ -166,7 +166,7 @@ class Admin:
                 {
                     "version": label,
                     "seal": version.served.seal,
-                    "bundle": str(version.served.bundle.path),
+                    "bundle": str(Path(version.served.bundle.path or "").absolute()),
                     "aliases": model.aliases.to(label),
                     "ready": version.ready,
                     "changed_on_disk": version.changed,
