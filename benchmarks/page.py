@@ -98,6 +98,7 @@ def write(goal: Goal, value: float) -> str:
         "share": f"{value:.3f}",
         "times": f"{value:.2f}x",
         "seconds": f"{value:.1f} s",
+        "milliseconds": f"{value:.2f} ms",
         "points": f"{value:.2f} pt",
         "megabytes": f"{value:.1f} MB",
         "rate": f"{value:,.0f}/s",

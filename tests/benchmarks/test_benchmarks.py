@@ -28,6 +28,7 @@ from benchmarks import (
     presets,
     quality,
     series,
+    serving,
     small_rivals,
     speed_vs_trainer,
     three_arms,
@@ -52,7 +53,7 @@ def results(tmp_path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
 def test_the_examples_in_the_docstrings_run(path):
-    if path.stem == "__main__":
+    if path.stem in ("__main__", "peer_litserve"):  # the latter runs in an environment of its own
         return
     assert doctest.testmod(importlib.import_module(f"benchmarks.{path.stem}".removesuffix(".__init__"))).failed == 0
 
@@ -78,6 +79,7 @@ def test_every_experiment_has_its_recipe_and_every_goal_a_known_benchmark():
         series.BENCHMARK,
         events.BENCHMARK,
         *compress.BENCHMARKS.values(),
+        *serving.BENCHMARKS,
         *small_rivals.TASKS,
         *memory.TASKS,
         "P1-short",
