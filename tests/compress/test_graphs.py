@@ -8,7 +8,7 @@ from tests.models.test_contract import BAGS, FOREIGN, INPUTS, POOLINGS, ROWS, VA
 
 from underlay.bundle import GRAPH_BACKENDS, Graph
 from underlay.compress.external import split
-from underlay.compress.padded import PADDED
+from underlay.compress.padded import PADDED, padded
 from underlay.compress.tracing import free_axes, names_of, to_onnx, trace
 from underlay.core import UsageError
 from underlay.models import FUSIONS, STEMS, TRUNKS, build, configure, resolve
@@ -141,10 +141,19 @@ def test_a_trunk_that_asks_its_data_for_lengths_is_refused_by_name():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", FOREIGN)
-def test_layers_of_another_library_are_refused(variant):
-    inputs = INPUTS["text.v1"]
-    with pytest.raises(UsageError, match="cannot be exported"):
-        exported(make(variant=variant), [inputs([ROWS[2]]), inputs(ROWS)])
+def test_layers_of_another_library_answer_as_their_model(variant):
+    check("text.v1", variant, "mean")
+
+
+def test_the_original_attends_as_before_it_was_traced():
+    """What a trace needs is set on a copy: the layers' configuration is not shared with the model that goes on."""
+    pytest.importorskip("transformers")
+    model = make(variant=("albert.v1", {}))
+    was = [module.config._attn_implementation for module in model.modules() if hasattr(module, "config")]
+    assert {"sdpa"} == set(was)
+    changed = [module.config._attn_implementation for module in padded(model).modules() if hasattr(module, "config")]
+    assert set(changed) == {"underlay_padded"}
+    assert was == [module.config._attn_implementation for module in model.modules() if hasattr(module, "config")]
 
 
 def test_twins_are_of_what_the_registries_hold():

@@ -10,7 +10,7 @@ from torch import nn
 
 from underlay.compress import padded_stems, padded_trunks
 from underlay.models import FusedModel, SignalModel, stems
-from underlay.models.trunks import conformer, convolution, inception, recurrent, residual1d, transformer
+from underlay.models.trunks import conformer, convolution, foreign, inception, recurrent, residual1d, transformer
 
 PADDED: dict[type[nn.Module], type[nn.Module]] = {
     stems.TextStem: padded_stems.PaddedText,
@@ -24,6 +24,9 @@ PADDED: dict[type[nn.Module], type[nn.Module]] = {
     inception.InceptionModule: padded_trunks.PaddedInceptionModule,
     inception.InceptionTrunk: padded_trunks.PaddedInception,
     residual1d.Residual1dTrunk: padded_trunks.PaddedResidual1d,
+    foreign.DebertaTrunk: padded_trunks.PaddedDeberta,
+    foreign.AlbertTrunk: padded_trunks.PaddedAlbert,
+    foreign.ModernBertTrunk: padded_trunks.PaddedModernBert,
     recurrent.RecurrentTrunk: padded_trunks.PaddedRecurrent,
     recurrent.RecurrentLayer: padded_trunks.PaddedRecurrentLayer,
 }
@@ -36,6 +39,6 @@ def padded(model: SignalModel | FusedModel) -> SignalModel | FusedModel:
     for module in list(copied.modules()):
         if type(module) in PADDED:
             module.__class__ = PADDED[type(module)]
-        if isinstance(module, padded_trunks.PaddedAttention):
+        if isinstance(module, (padded_trunks.PaddedAttention, padded_trunks.PaddedSegments)):
             module.part()
     return copied.eval()

@@ -8,10 +8,14 @@ from underlay.compress.layout import Layout
 from underlay.compress.recurrence import read_both_ways
 from underlay.models.trunks.conformer import ConformerTrunk
 from underlay.models.trunks.convolution import ConvolutionTrunk
+from underlay.models.trunks.foreign import AlbertTrunk, DebertaTrunk, ModernBertTrunk, SegmentTrunk
 from underlay.models.trunks.inception import InceptionModule, InceptionTrunk
 from underlay.models.trunks.recurrent import RecurrentLayer, RecurrentTrunk
 from underlay.models.trunks.residual1d import Residual1dTrunk
 from underlay.models.trunks.transformer import Attention, TransformerTrunk, rotate
+
+ATTENTION = "underlay_padded"
+"""Name of `attend` in the registry of `transformers`."""
 
 UNSEEN = -1e9
 """Score of what may not be looked at: a place that sees nothing gets numbers that nobody reads, where -inf gave NaN."""
@@ -111,6 +115,60 @@ class PaddedResidual1d(Residual1dTrunk):
     """`residual1d.v1`."""
 
     laid = staticmethod(laid_out)  # type: ignore[assignment]
+
+
+def attend(
+    module: nn.Module,  # noqa: ARG001 - theirs gives it
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    scaling: float | None = None,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """Attention for layers of `transformers`, whose own asks how long a row is before it computes.
+
+    Args:
+        module: Whose attention it is.
+        query: `[S, H, T, D/H]`, as `key` and `value`.
+        key: What is looked at.
+        value: What is taken from there.
+        attention_mask: True where one is seen, `[S, 1, T, T]`.
+        scaling: Of the scores; None: by the root of D/H.
+    """
+    scores = (query * (query.shape[-1] ** -0.5 if scaling is None else scaling)) @ key.transpose(-1, -2)
+    seen = scores.masked_fill(~attention_mask, UNSEEN).softmax(-1) @ value
+    return seen.transpose(1, 2), None
+
+
+class PaddedSegments(SegmentTrunk):
+    """Layers of `transformers`, on rows laid out by a mask."""
+
+    laid = staticmethod(laid_out)  # type: ignore[assignment]
+
+    def part(self) -> None:
+        """Have the layers attend as `attend` does; their configuration is a copy, as the model is."""
+        from transformers import AttentionInterface
+
+        AttentionInterface.register(ATTENTION, attend)
+        for module in self.modules():
+            if hasattr(module, "config"):
+                module.config._attn_implementation = ATTENTION  # no layer alone has a public way to say it
+
+
+class PaddedDeberta(PaddedSegments, DebertaTrunk):
+    """`deberta.v1`."""
+
+    def part(self) -> None:
+        """Nothing: its attention is its own."""
+
+
+class PaddedAlbert(PaddedSegments, AlbertTrunk):
+    """`albert.v1`."""
+
+
+class PaddedModernBert(PaddedSegments, ModernBertTrunk):
+    """`modernbert.v1`."""
 
 
 class PaddedRecurrentLayer(RecurrentLayer):

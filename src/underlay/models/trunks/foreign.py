@@ -61,12 +61,13 @@ class SegmentTrunk(nn.Module):
 
     spatial = False
     positions = 0
+    laid = staticmethod(Packing.over)
 
     def forward(
         self, embedded: Tensor, mask: Tensor | None = None, *, start: int = 0, stop: int | None = None
     ) -> Tensor:
         """Run layers `start` to `stop` (None: to the end and a last norm), `[B, L, D]` in and out; 0 at padding."""
-        packing = Packing.over(embedded, mask)
+        packing = self.laid(embedded, mask)
         hidden = self._run(packing.pad(packing.pack(embedded)), packing.real(embedded.device), start, stop)
         return packing.unpack(packing.flatten(hidden))
 
