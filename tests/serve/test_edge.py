@@ -212,6 +212,7 @@ def test_a_body_in_ordinary_chunks_is_answered(server):
 def hasty(text_bundle, tmp_path_factory):
     """A server that waits for nobody."""
     limits = ["header_seconds=0.5", "body_seconds=1", "idle_seconds=1", "write_seconds=1", "connections=20"]
+    limits.append("peer_connections=12")
     options = [word for limit in limits for word in ("--limit", limit)]
     with serving(text_bundle, tmp_path_factory.mktemp("hasty"), *options) as found:
         yield found
@@ -276,7 +277,7 @@ def test_a_peer_that_reads_no_answer_is_left(hasty):
 def test_beyond_the_bound_of_connections_a_new_one_is_refused_and_an_open_one_is_served(hasty):
     with httpx.Client(base_url=hasty.url, headers=hasty.headers(), timeout=30) as client:
         assert client.get("/v2").status_code == 200
-        idle = [socket.create_connection(hasty.address, timeout=10) for _ in range(19)]
+        idle = [connected(hasty, f"127.0.0.{2 + number % 2}") for number in range(19)]
         try:
             with socket.create_connection(hasty.address, timeout=10) as late:
                 answer = exchange(late, b"")
@@ -286,6 +287,62 @@ def test_beyond_the_bound_of_connections_a_new_one_is_refused_and_an_open_one_is
         finally:
             for peer in idle:
                 peer.close()
+
+
+def connected(server: Server, source: str) -> socket.socket:
+    return socket.create_connection(server.address, timeout=10, source_address=(source, 0))
+
+
+@pytest.mark.row("T17")
+def test_a_peer_beyond_its_own_bound_is_refused_and_another_is_served(hasty):
+    time.sleep(1)  # those of other tests are gone
+    idle = [connected(hasty, "127.0.0.4") for _ in range(12)]
+    try:
+        with connected(hasty, "127.0.0.4") as late:
+            answer = exchange(late, b"")
+        assert (status(answer), code(answer)) == (503, "too_many_connections")
+        assert hasty.get("/v2").status_code == 200
+    finally:
+        for peer in idle:
+            peer.close()
+    time.sleep(0.2)
+    with connected(hasty, "127.0.0.4") as again:
+        answer = exchange(again, b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert status(answer) == 200
+    assert hasty.figures()["underlay_connections"] <= 2
+
+
+@pytest.mark.row("T12")
+def test_five_hundred_slow_peers_keep_nobody_else_waiting(server):
+    head = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\nX: "
+    slow = [connected(server, f"127.1.{number // 200}.{1 + number % 200}") for number in range(500)]
+    try:
+        assert server.figures()["underlay_connections"] >= 500
+        with httpx.Client(base_url=server.url, headers=server.headers(), timeout=30) as client:
+            for number in range(len(head)):
+                for peer in slow:
+                    with suppress(BrokenPipeError, ConnectionResetError):  # its time is up
+                        peer.sendall(head[number : number + 1])
+                assert client.post("/predict", json={"row": {"text": f"film {number}"}}).status_code == 200
+    finally:
+        for peer in slow:
+            peer.close()
+
+
+@pytest.mark.row("T05", "T10")
+def test_what_is_refused_for_its_size_is_not_held(server):
+    def peak() -> int:
+        lines = Path(f"/proc/{server.process.pid}/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))
+
+    server.post("/predict", {"row": {"text": "a " * 9_000}})
+    before = peak()
+    for _ in range(3):
+        server.raw(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 4_000_000)
+        server.raw(
+            request(server, b"Transfer-Encoding: chunked", body=(b"%x\r\n%b\r\n" % (65_536, b" " * 65_536)) * 200)
+        )
+    assert peak() - before < 4 << 20, "a header of 4 MB, or a body of 13 MB, was held"
 
 
 @pytest.mark.row("T18")
