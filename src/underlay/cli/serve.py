@@ -69,9 +69,7 @@ def serve(
     review_sample: Annotated[
         float, typer.Option(metavar="SHARE", help="Of the others this share waits all the same.")
     ] = 0.0,
-    four_eyes: Annotated[
-        bool, typer.Option("--four-eyes", help="What a key asked, another has to decide.")
-    ] = False,
+    four_eyes: Annotated[bool, typer.Option("--four-eyes", help="What a key asked, another has to decide.")] = False,
     tls_cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="PEM chain: answer in TLS alone; a renewed one is taken up.")
     ] = None,
