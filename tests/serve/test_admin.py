@@ -17,7 +17,7 @@ from underlay.bundle import open_bundle, seal
 from underlay.serve.admin import Admin
 from underlay.serve.admin_client import AdminClient
 from underlay.serve.admin_openapi import admin_openapi
-from underlay.serve.admin_refusals import ADMIN_ANSWERS
+from underlay.serve.admin_refusals import ADMIN_ANSWERS, AdminRefusal
 from underlay.serve.limits import Limits
 from underlay.serve.releases import Releases
 from underlay.serve.served import Served
@@ -128,6 +128,26 @@ def test_memory_of_a_version_goes_with_it_and_waits_for_no_collector(releases, f
         finally:
             gc.enable()
             await releases.service.stop()
+
+    asyncio.run(work())
+
+
+@pytest.mark.row("F10")
+def test_a_load_for_which_memory_does_not_suffice_leaves_whoever_answers(releases, folder, monkeypatch):
+    def short(*_: object) -> None:
+        raise MemoryError
+
+    async def work() -> None:
+        releases.service.start()
+        monkeypatch.setattr("underlay.serve.releases.open_bundle", short)
+        with pytest.raises(AdminRefusal) as found:
+            await releases.load("m", folder, "2", actor="a")
+        assert (found.value.code, found.value.status) == ("no_memory", 503)
+        assert int(found.value.headers["retry-after"]) >= 1
+        assert list(releases.service.model.versions) == ["1"]
+        monkeypatch.undo()
+        assert (await releases.load("m", folder, "2", actor="a"))[1], "the next one found the way closed"
+        await releases.service.stop()
 
     asyncio.run(work())
 
