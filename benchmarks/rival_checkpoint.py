@@ -81,6 +81,7 @@ def write_checkpoint(bundle: Bundle, folder: Path) -> None:
         max_position_embeddings=stem["positions"],
         layer_norm_eps=trunk["norm_eps"],
         type_vocab_size=1,
+        position_embedding_type="absolute",  # CTranslate2 asks for it, transformers 5 has no other
         id2label=dict(enumerate(target.labels)),
         label2id={label: number for number, label in enumerate(target.labels)},
     )

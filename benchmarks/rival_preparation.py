@@ -27,7 +27,23 @@ def nncf(folder: Path) -> None:
     kind = library.ModelType.TRANSFORMER if text else None
     rows = list(_plain_inputs(folder) if text else _our_inputs(folder, model))
     made = library.quantize(model, library.Dataset(rows), model_type=kind, subset_size=len(rows))
+    single_rows_in_fp32(made)
     ov.save_model(made, str(folder / "nncf.xml"), compress_to_fp16=False)
+
+
+def single_rows_in_fp32(model: Any) -> None:
+    """Give tables of one row, such as BERT's single token type, back in fp32: OpenVINO 2026.4 cannot load their int8.
+
+    It fails with `Check 'convert->constant_fold(...)' failed`; a vector costs nothing in fp32.
+    """
+    from openvino import opset13
+
+    for node in model.get_ops():
+        if node.get_type_name() != "Convert":
+            continue
+        constant = node.input_value(0).get_node()
+        if constant.get_type_name() == "Constant" and constant.data.dtype == np.int8 and constant.data.shape[0] == 1:
+            node.output(0).replace(opset13.constant(constant.data.astype(np.float32)).output(0))
 
 
 def _training_rows(folder: Path) -> tuple[list[Any], list[str]]:
