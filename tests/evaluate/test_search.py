@@ -159,7 +159,9 @@ def test_where_nothing_holds_the_closest_and_the_bound_that_would_do_are_named()
 
 def report(search: Search) -> ReportData:
     figures = {"accuracy": Interval(0.9, 0.88, 0.92)}
-    return ReportData("small", targets=(Examination("label", "binary", ("bad", "good"), 500, "accuracy", figures),), search=search)
+    return ReportData(
+        "small", targets=(Examination("label", "binary", ("bad", "good"), 500, "accuracy", figures),), search=search
+    )
 
 
 def test_the_page_shows_every_candidate_once_and_survives_a_trip_through_json():

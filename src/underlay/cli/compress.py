@@ -46,9 +46,7 @@ def compress(
     ] = None,
     sparsity: Annotated[
         float,
-        typer.Option(
-            metavar="RATIO", help="Share of single weights that become 0: no faster, smaller if packed."
-        ),
+        typer.Option(metavar="RATIO", help="Share of single weights that become 0: no faster, smaller if packed."),
     ] = 0.0,
     by: Annotated[
         str | None, typer.Option(metavar="KIND", help="What --sparsity ranks weights by: magnitude or movement.")
