@@ -57,7 +57,8 @@ class Spread:
     def shares(self) -> np.ndarray:
         """`[K]`, sums to 1; none is 0."""
         rows = np.array([category.rows for category in self.categories]) + 0.5
-        return rows / rows.sum()
+        shares: np.ndarray = rows / rows.sum()
+        return shares
 
 
 def spreads(model: str, targets: Sequence[Target], reference: Mapping[str, Any], *, job: str) -> list[Spread]:
