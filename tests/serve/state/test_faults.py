@@ -16,6 +16,7 @@ from tests.serve.state.answers import declare
 from tests.serve.state.conftest import wait_until
 from tests.serve.state.faults import Ledger, Proxy, ask
 
+from underlay.core import UsageError
 from underlay.serve.state import Store, place_of, verify_state
 
 ROW = {"row": {"text": "quiet 1"}}
@@ -31,8 +32,14 @@ def check(ledger, state) -> None:
     verify_state(state.place)
 
 
+@pytest.mark.parametrize(
+    "kind", ["sqlite_state", pytest.param("postgresql_state", marks=pytest.mark.slow)], ids=["sqlite", "postgresql"]
+)
 @pytest.mark.row("F12", "F13")
-def test_what_was_acknowledged_before_kill_9_is_there_once_and_the_rest_can_be_sent_again(state, odd_bundle, tmp_path):
+def test_what_was_acknowledged_before_kill_9_is_there_once_and_the_rest_can_be_sent_again(
+    request, kind, odd_bundle, tmp_path
+):
+    state = request.getfixturevalue(kind)
     scratch, later = tmp_path / "before", tmp_path / "after"
     scratch.mkdir()
     later.mkdir()
@@ -61,6 +68,7 @@ def test_what_was_acknowledged_before_kill_9_is_there_once_and_the_rest_can_be_s
 WRITES = """
 import sys
 from tests.serve.state.answers import declare, keep
+from underlay.core import UsageError
 from underlay.serve.state import Store, place_of
 with Store(place_of(sys.argv[1]), serves=True) as store:
     declare(store)
@@ -198,6 +206,7 @@ def test_a_folder_that_cannot_be_written_is_named_and_the_server_does_not_start(
     assert str(small_disk / "state") in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.row("F27")
 def test_a_second_server_on_the_same_file_ends_and_the_first_goes_on(odd_bundle, sqlite_state, tmp_path):
     import tests.serve.conftest as serve
@@ -232,6 +241,7 @@ def test_while_another_holds_the_database_a_request_waits_no_longer_than_it_may(
     verify_state(sqlite_state.place)
 
 
+@pytest.mark.slow
 @pytest.mark.row("F22", "F25")
 def test_without_its_database_a_server_refuses_soon_and_recovers_by_itself(
     postgresql, postgresql_state, odd_bundle, tmp_path
@@ -260,6 +270,7 @@ def test_without_its_database_a_server_refuses_soon_and_recovers_by_itself(
     check(ledger, state)
 
 
+@pytest.mark.slow
 @pytest.mark.row("F24", "F23")
 def test_a_line_that_breaks_or_falls_silent_during_a_commit_loses_and_doubles_nothing(postgresql, odd_bundle, tmp_path):
     from tests.serve.state.conftest import State
@@ -299,6 +310,7 @@ def test_a_line_that_breaks_or_falls_silent_during_a_commit_loses_and_doubles_no
     assert asked - 1 <= names <= asked  # one request had no name
 
 
+@pytest.mark.slow
 @pytest.mark.row("F25")
 def test_a_database_that_may_only_be_read_refuses_answers(postgresql, postgresql_state, odd_bundle, tmp_path):
     state = postgresql_state
@@ -332,7 +344,7 @@ def test_a_server_waits_half_a_minute_for_its_database_and_then_ends(odd_bundle,
     assert "underlay: database_away: " in done.stderr
 
 
-def test_an_address_of_a_database_that_makes_no_sense_ends_the_command(text_bundle, underlay, tmp_path):
-    for given in ("mysql://x/y", "postgresql+psycopg://h/d"):
-        done = underlay("serve", str(text_bundle), "--open", "--port", "0", "--admin-port", "0", "--state", given)
-        assert (done.returncode, done.stderr.split(":")[1]) == (2, " state"), done.stderr
+@pytest.mark.parametrize("given", ["mysql://x/y", "postgresql+psycopg://h/d", "sqlite:///x"])
+def test_an_address_of_a_database_that_makes_no_sense_is_refused(given):
+    with pytest.raises(UsageError, match="--state names|have no folder"):
+        place_of(given)

@@ -101,8 +101,9 @@ def keep_label(
         key: Id of the key that gave it.
         review: Id of the item that was decided; "" where nobody had asked.
     """
+    identity = token_hex(16)
     kept = {
-        "id": token_hex(16),
+        "id": identity,
         "prediction": prediction,
         "target": target,
         "label": canonical(label),
@@ -114,14 +115,14 @@ def keep_label(
         Entry(
             key,
             "feedback",
-            object=kept["id"],
+            object=identity,
             model=bundle,
             outcome=brief(label),
             extra=extra | ({"review": review} if review else {}),
         )
     )
     transaction.add(FEEDBACK, seq=seq, **kept)
-    return seq, str(kept["id"])
+    return seq, identity
 
 
 def brief(label: Any) -> Any:
