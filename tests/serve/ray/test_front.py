@@ -44,18 +44,25 @@ class Handle:
         self.ended: list[Source] = []
 
     def remote(self, rows: Any, seconds: float) -> Any:
-        response = asyncio.ensure_future(self._answer(rows, seconds))
-        response.add_done_callback(self._done)
-        return response
+        handle, task = self, asyncio.ensure_future(self._answer(rows, seconds))
+
+        class Response:
+            """Whoever stops waiting for it has cancelled nothing, as with Ray."""
+
+            def __await__(self) -> Any:
+                return asyncio.shield(task).__await__()
+
+            def cancel(self) -> None:
+                handle.cancelled += 1
+                task.cancel()
+
+        return Response()
 
     async def _answer(self, rows: Any, seconds: float) -> Any:
         await asyncio.sleep(self.slow)
         if self.faults:
             raise self.faults.pop(0)
         return await self.replica.answer(rows, seconds)
-
-    def _done(self, response: Any) -> None:
-        self.cancelled += response.cancelled()
 
     def broadcast(self, method: str, *arguments: Any) -> Any:
         handle = self
