@@ -346,5 +346,5 @@ def test_a_server_waits_half_a_minute_for_its_database_and_then_ends(odd_bundle,
 
 @pytest.mark.parametrize("given", ["mysql://x/y", "postgresql+psycopg://h/d", "sqlite:///x"])
 def test_an_address_of_a_database_that_makes_no_sense_is_refused(given):
-    with pytest.raises(UsageError, match="--state names|have no folder"):
+    with pytest.raises(UsageError, match=r"--state names|have no folder"):
         place_of(given)
