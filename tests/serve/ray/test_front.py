@@ -42,6 +42,7 @@ class Handle:
         self.answer = self
         self.slow = 0.0
         self.ended: list[Source] = []
+        self.silence: Exception | None = None
 
     def remote(self, rows: Any, seconds: float) -> Any:
         handle, task = self, asyncio.ensure_future(self._answer(rows, seconds))
@@ -69,6 +70,8 @@ class Handle:
 
         class Response:
             async def results_async(self, **options: Any) -> list[Any]:
+                if handle.silence is not None:
+                    raise handle.silence
                 return [await getattr(handle.replica, method)(*arguments)]
 
         return Response()
@@ -194,6 +197,24 @@ def test_refused_requests_count_as_offered(behind):
         now[0] = 101.0
         assert version.batcher.meter.peak == 10.0
         assert version.batcher.load.peak > 0
+
+    asyncio.run(asked())
+
+
+@pytest.mark.parametrize(("silence", "alive"), [(TimeoutError(), True), (RuntimeError("nobody"), False)])
+def test_replicas_that_are_slow_are_there_and_those_that_are_gone_are_not(behind, monkeypatch, silence, alive):
+    monkeypatch.setattr(front, "BEAT", 0.01)
+
+    async def asked() -> None:
+        version, handle = behind()
+        await asyncio.sleep(0.05)
+        assert version.ready
+        handle.silence = silence
+        await asyncio.sleep(0.3)
+        assert version.ready is alive
+        handle.silence = None
+        await asyncio.sleep(0.1)
+        assert version.ready
 
     asyncio.run(asked())
 

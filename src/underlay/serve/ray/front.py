@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 BEAT = 1.0
 """Seconds between two notes to the replicas of what is offered."""
 
+NOTE_SECONDS = 5.0
+"""For the answers to a note. One replica that hangs, or a machine that is busy, is no sign that there are none."""
+
 MISSED = 3
-"""Notes without any answer after which there are no replicas."""
+"""Notes in a row that found no replica, after which there are none."""
 
 TRIES = 3
 """Replicas that one request may see die: more, and it is likely what kills them."""
@@ -84,11 +87,15 @@ class Replicas(Batcher):
         """What is offered here, in replicas."""
         return Load(self.meter.peak * self.row_seconds, self.meter.steady * self.row_seconds)
 
+    def answered(self) -> None:
+        """A replica has answered, so there is one."""
+        self._missed = 0
+
     async def stop(self) -> None:
         """Ask nothing more; the last front takes the replicas along."""
         self._over.set()  # a note that is on its way comes back first: Ray complains of one that is cut off
         if self._work is not None:
-            await asyncio.wait([self._work], timeout=2 * BEAT)
+            await asyncio.wait([self._work], timeout=NOTE_SECONDS + BEAT)
         await super().stop()
         if self._fronts == [FRONT]:
             await asyncio.to_thread(self._deployed.end, self._source)
@@ -104,12 +111,15 @@ class Replicas(Batcher):
         while not self._over.is_set():
             try:
                 said = await self.handle.broadcast("note", FRONT, self.load).results_async(
-                    timeout_s=BEAT, return_exceptions=True
+                    timeout_s=NOTE_SECONDS, return_exceptions=True
                 )
                 heard = [one for one in said if not isinstance(one, BaseException)]
-            except Exception:  # noqa: BLE001 - whatever keeps replicas from answering, they do not
+                self._missed = 0 if heard else self._missed + 1
+            except TimeoutError:
                 heard = []
-            self._missed = 0 if heard else self._missed + 1
+            except Exception:  # noqa: BLE001 - whatever Ray says, there is nobody to tell
+                heard = []
+                self._missed += 1
             if heard:
                 self.count = len(heard)
                 self._fronts = sorted({front for _, fronts in heard for front in fronts})
@@ -203,6 +213,7 @@ class RemoteVersion(Version):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, AGAIN[1])
             else:
+                self.batcher.answered()
                 self.batcher.row_seconds += MEMORY * (told.row_seconds - self.batcher.row_seconds)
                 return told.answers
         return Refusal("deadline_exceeded")

@@ -20,8 +20,8 @@ from underlay.serve.served import Answer, Served
 from underlay.serve.service import READERS
 from underlay.serve.version import Version
 
-STALE = 5.0
-"""Seconds after which a front that was not heard of counts no more: five of its notes are missing."""
+STALE = 15.0
+"""Seconds after which a front that was not heard of counts no more: the time that it has for two notes, and some."""
 
 
 COST_ROWS = 64
