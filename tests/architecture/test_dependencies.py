@@ -39,7 +39,7 @@ def test_the_base_install_has_at_most_14_dependencies_and_no_torch() -> None:
 
 def test_every_import_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
-    parts = ("train", "track", "hf", "image", "audio", "onnx", "redact", "serve", "postgresql")
+    parts = ("train", "track", "hf", "image", "audio", "onnx", "redact", "serve", "postgresql", "ray")
     declared = names(PROJECT["dependencies"]).union(*(names(extras[part]) for part in parts))
     # Where the extra `track` is not installed, its one package with another name than its module is not known.
     known = {"mlflow": ["mlflow-skinny"], **packages_distributions()}
