@@ -12,11 +12,11 @@ from tests.compress.test_graphs import arrays
 from tests.models import test_spatial
 from tests.models.test_contract import INPUTS, ROWS, VARIANTS, make
 
-from underlay.compress import export
+from underlay.compress import eight_bits, export
 from underlay.compress.convolutions import Convolution, convolutions
 from underlay.compress.int8 import quantised
 from underlay.compress.levels import calibrate
-from underlay.compress.operators import compare_operators, require_operators
+from underlay.compress.operators import Operator, compare_operators, require_operators
 from underlay.compress.planes import Grid, _best, fit_grids, values_of
 from underlay.compress.products import products
 from underlay.compress.tracing import free_axes, names_of, to_onnx, trace
@@ -184,9 +184,15 @@ def test_a_bundle_of_convolutions_is_exported_in_eight_bits(tmp_path):
     assert json.loads((tmp_path / "out" / "export.json").read_text())["eight_bits"]["stays"] == []
 
 
-def test_convolutions_and_recurrent_layers_that_stay_are_named(tmp_path, monkeypatch):
-    from underlay.compress import eight_bits
+def test_a_few_poor_convolutions_stay_and_many_are_a_fault():
+    names = [f"conv{number}" for number in range(8)]
+    found = [Operator(name, name, 0.01, 0.5 if number < 2 else 0.0) for number, name in enumerate(names)]
+    assert eight_bits.poor_convolutions(found, names) == ("conv0", "conv1")
+    assert eight_bits.poor_convolutions([Operator(name, name, 0.5, 0.0) for name in names], names) == ()
+    assert eight_bits.poor_convolutions([Operator("the levels of x", "x", 0.5, 0.5)], names) == ()
 
+
+def test_convolutions_and_recurrent_layers_that_stay_are_named():
     graph, *_ = traced("efficientnet.v1")
     assert eight_bits._staying(graph, static=True) == ()
     (said,) = eight_bits._staying(graph, static=False)
@@ -212,3 +218,29 @@ def test_torch_reads_what_onnx_pads():
                       -np.inf, np.inf, {"strides": [1, 1], "pads": [1, 0, 0, 2], "dilations": [1, 1]}, 1)  # fmt: skip
     found = one.meant(torch.ones(1, 1, 1, 1).numpy())
     assert found[0, 0].tolist() == [[0, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.slow
+def test_the_packaged_network_for_pictures_sees_the_same_in_eight_bits():
+    """EfficientNet-Lite0 with its trained weights, on digits that are drawn as 96 x 96 pictures."""
+    from sklearn.datasets import load_digits
+    from tests.parity.test_efficientnet import made
+
+    digits = (load_digits().images[:64] * 15).astype(np.uint8).repeat(12, 1).repeat(12, 2)  # [64, 96, 96]
+    pixels = np.repeat(digits[..., None], 3, axis=3)
+    batches = [{"image": {"pixels": pixels[start : start + 8]}} for start in range(0, 64, 8)]
+    model = made(96)
+    graph = to_onnx(trace(model, batches[0], free_axes(batches)), names_of(batches[0]), model.targets)
+    windows = convolutions(graph)
+    assert len(windows) == 49
+    grids = fit_grids(graph, values_of(windows.values()), batches[:4])
+    small = quantised(graph, levels={}, grids=grids)
+    found = compare_operators(graph, small, batches[4:6])
+    poor = eight_bits.poor_convolutions(found, windows)
+    assert len(poor) <= 3
+    small = quantised(graph, levels={}, grids=grids, kept=poor)
+    require_operators(compare_operators(graph, small, batches[4:6]))
+    held = {"image": {"pixels": pixels[32:]}}
+    was, now = run(graph, held), run(small, held)
+    assert np.corrcoef(was.ravel(), now.ravel())[0, 1] > 0.95
+    assert len(small.SerializeToString()) < 0.3 * len(graph.SerializeToString())

@@ -11,7 +11,7 @@ from underlay.compress.examples import Row, collated, mixed
 from underlay.compress.int8 import quantised
 from underlay.compress.levels import calibrate
 from underlay.compress.loss import Judge, Labelled, Loss
-from underlay.compress.operators import compare_operators, require_operators
+from underlay.compress.operators import Operator, compare_operators, require_operators
 from underlay.compress.parity import BATCH
 from underlay.compress.planes import fit_grids, values_of
 from underlay.compress.products import Product, Table, products, tables
@@ -147,6 +147,12 @@ def in_eight_bits(
         chosen = choose(make, ready, list(known), judge, max_drop=asked.max_drop, listener=listener)
         made, kept, losses = chosen.model, chosen.kept, chosen.losses
     found = compare_operators(model, made, shown.padded())
+    if poor := poor_convolutions(found, windows):
+        listener(Event("note", f"{len(poor)} convolutions miss too much in eight bits and stay in fp32", {}))
+        kept = (*kept, *poor)
+        made = make(kept)
+        losses = losses if asked.labelled is None else Judge.of(shown.bundle, asked.labelled).losses(ready(made))
+        found = compare_operators(model, made, shown.padded())
     require_operators(found)
     return EightBits(
         made,
@@ -157,6 +163,15 @@ def in_eight_bits(
         max((one.noise for one in found), default=0.0),
         stays,
     )
+
+
+def poor_convolutions(found: Sequence[Operator], windows: Collection[str]) -> tuple[str, ...]:
+    """Convolutions that miss more than an operator may; none where that is more than a quarter: that is a fault.
+
+    All outputs of a convolution share their levels: one that is small beside the others is on few of them.
+    """
+    poor = tuple(one.name for one in found if one.name in windows and not one.off <= 1)
+    return poor if len(poor) <= len(windows) // 4 else ()
 
 
 def _staying(model: Any, *, static: bool) -> tuple[str, ...]:

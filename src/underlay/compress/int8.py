@@ -172,7 +172,7 @@ def _joined(product: Product, levels: Levels, added: _Added) -> list[Any]:
     ]
     if product.bias is not None:
         scale = scaled(weight, 0)[1][0] * np.float32(levels.step)
-        whole = np.rint(product.shift / scale).clip(-(2**31), 2**31 - 1).astype(np.int32)
+        whole = np.rint(product.shift / scale.astype(np.float64)).clip(-(2**31), 2**31 - 1).astype(np.int32)
         given = [added.constant(f"{name}/bias", whole), added.constant(f"{name}/bias scale", scale)]
         given.append(added.constant(f"int8/none of {len(whole)} in 32", np.zeros(len(whole), np.int32)))
         nodes.append(make("DequantizeLinear", given, [f"{name}/shift"], axis=0))

@@ -20,6 +20,9 @@ from underlay.compress.operators import run_within
 from underlay.compress.rounding import scaled
 from underlay.core import Inputs, stream
 
+ROOM = 2**30
+"""Largest bias, in units of its scale: half of what 32 bits hold, so that the sum has the other half."""
+
 SAMPLED = 512
 """Numbers of a value drawn from each batch, besides its least and largest."""
 
@@ -82,15 +85,15 @@ def convolution_nodes(one: Convolution, node: Any, grids: Mapping[str, Grid], ad
     import onnx
 
     make, name = onnx.helper.make_node, one.name
-    small, scale = scaled(one.weight.reshape(len(one.weight), -1), 1)
-    scale = scale[:, 0]
+    step = grids[one.entered].step
+    small, scale = _with_room(one.weight.reshape(len(one.weight), -1), one.shift, step)
     filters = [
         added.constant(f"{name}/int8", small.reshape(one.weight.shape)),
         added.constant(f"{name}/scale", scale),
         added.constant(f"int8/none of {len(scale)}", np.zeros(len(scale), np.int8)),
     ]
-    unit = scale * np.float32(grids[one.entered].step)
-    whole = np.rint(one.shift / unit).clip(-(2**31), 2**31 - 1).astype(np.int32)
+    unit = scale * np.float32(step)
+    whole = np.rint(one.shift / unit.astype(np.float64)).astype(np.int32)
     bias = [
         added.constant(f"{name}/bias", whole),
         added.constant(f"{name}/bias scale", unit),
@@ -105,6 +108,21 @@ def convolution_nodes(one: Convolution, node: Any, grids: Mapping[str, Grid], ad
         make("DequantizeLinear", bias, [f"{name}/shift"], axis=0),
         copied,
     ]
+
+
+def _with_room(filters: np.ndarray, shift: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Filters `[out, taps]` in eight bits and their scales `[out]`, none so small that its bias leaves 32 bits.
+
+    A trained network has filters that are nearly 0 beside a bias that is not; nothing is lost where those are coarse.
+
+    >>> small, scale = _with_room(np.array([[1e-12, 0.0]]), np.array([1.0]), 0.1)
+    >>> small.tolist(), bool(1.0 / (0.1 * scale[0]) <= ROOM)
+    ([[0, 0]], True)
+    """
+    _, scale = scaled(filters, 1)
+    least = np.abs(shift) / (step * ROOM)
+    scale = np.maximum(scale[:, 0], np.nextafter(least.astype(np.float32), np.float32(np.inf)))
+    return np.rint(filters / scale[:, None]).astype(np.int8), scale
 
 
 def on_levels(nodes: Sequence[Any], grids: Mapping[str, Grid], added: Any) -> Iterator[Any]:
