@@ -59,7 +59,7 @@ class Convolution:
             dilation=tuple(self.sides["dilations"]),
             groups=self.groups,
         )
-        return np.clip(found.numpy(), self.low, self.high)
+        return np.asarray(np.clip(found.numpy(), self.low, self.high))
 
 
 def convolutions(model: Any) -> dict[str, Convolution]:

@@ -1,5 +1,7 @@
 """Trunks on padded rows, one a segment: the layers of `models`, under a `Layout` where those have a `Packing`."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -151,9 +153,9 @@ class PaddedSegments(SegmentTrunk):
         from transformers import AttentionInterface
 
         AttentionInterface.register(ATTENTION, attend)
-        for module in self.modules():
-            if hasattr(module, "config"):
-                module.config._attn_implementation = ATTENTION  # no layer alone has a public way to say it
+        settings: list[Any] = [module.config for module in self.modules() if hasattr(module, "config")]
+        for one in settings:
+            one._attn_implementation = ATTENTION  # no layer alone has a public way to say it
 
 
 class PaddedDeberta(PaddedSegments, DebertaTrunk):

@@ -43,6 +43,8 @@ class Renumbered(nn.Module):
     [[[1.0], [3.0], [4.0]]]
     """
 
+    places: Tensor
+
     def __init__(self, table: Tensor, kept: np.ndarray) -> None:
         super().__init__()
         self.start = int(np.setdiff1d(np.arange(len(table)), kept).max(initial=-1)) + 1
