@@ -5,7 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from underlay.data import Beside, ColumnRows, Picked, Table, column_rows, columnar, open_table, picked
+from underlay.core import Beside, Picked, picked
+from underlay.data import ColumnRows, Table, column_rows, columnar, open_table
 
 
 @pytest.fixture

@@ -85,9 +85,7 @@ def prod(version: VersionName, was: Was = None, url: Url = URL, key: KeyHolder =
 @app.command()
 def canary(
     version: Annotated[str, typer.Argument(metavar="NAME:VERSION", help="With --off the name alone.")],
-    weight: Annotated[
-        float | None, typer.Option(help="Share of the requests: 0.05 is one in twenty.")
-    ] = None,
+    weight: Annotated[float | None, typer.Option(help="Share of the requests: 0.05 is one in twenty.")] = None,
     off: Off = False,
     url: Url = URL,
     key: KeyHolder = None,

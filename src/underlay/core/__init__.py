@@ -61,3 +61,6 @@ from underlay.core.spans import Span as Span
 from underlay.core.spans import are_span_tags as are_span_tags
 from underlay.core.spans import find_spans as find_spans
 from underlay.core.spans import span_kinds as span_kinds
+from underlay.core.views import Beside as Beside
+from underlay.core.views import Picked as Picked
+from underlay.core.views import picked as picked

@@ -13,11 +13,8 @@ from underlay.data.gathering import find_wide as find_wide
 from underlay.data.gathering import gather as gather
 from underlay.data.inference import Inference as Inference
 from underlay.data.inference import infer_schema as infer_schema
-from underlay.data.lazy_column import Beside as Beside
 from underlay.data.lazy_column import ColumnRows as ColumnRows
-from underlay.data.lazy_column import Picked as Picked
 from underlay.data.lazy_column import column_rows as column_rows
-from underlay.data.lazy_column import picked as picked
 from underlay.data.opening import open_table as open_table
 from underlay.data.samples import SAMPLES as SAMPLES
 from underlay.data.samples import Sample as Sample

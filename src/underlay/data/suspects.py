@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from underlay.core import Schema, derive_seed
+from underlay.core import Picked, Schema, derive_seed
 from underlay.data.findings import Finding, several
-from underlay.data.lazy_column import Picked, column_rows
+from underlay.data.lazy_column import column_rows
 from underlay.data.table import Table
 from underlay.data.targets import encode_targets
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from underlay.core import Target, stream
-from underlay.data import Beside, picked
+from underlay.core import Beside, Target, picked, stream
 from underlay.evaluate.interval import Interval
 from underlay.evaluate.measure import Scores, known_rows, measure
 

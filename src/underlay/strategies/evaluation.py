@@ -10,8 +10,8 @@ from typing import Any, cast
 import numpy as np
 
 from underlay.bundle import Bundle
-from underlay.core import DataError, FollowedModality, MissingColumn, Target
-from underlay.data import Picked, Table, column_rows, encode_targets, gathered_as, open_table
+from underlay.core import DataError, FollowedModality, MissingColumn, Picked, Target
+from underlay.data import Table, column_rows, encode_targets, gathered_as, open_table
 from underlay.evaluate import DataFacts, Examination, Fact, ReportData, examine
 from underlay.strategies.inputs import Said, said_of, thumbnails
 from underlay.strategies.next_item import ask_last

@@ -37,7 +37,7 @@ def offer_of(bundle: Bundle, targets: Targets, *, say: Say) -> Offer:
     depths = [int(trunk["depth"]) for trunk in trunks if trunk["name"] == TRUNK]
     trimmable = any(isinstance(one, TrimmableModality) for one in bundle.modalities.values())
     single = isinstance(model, SignalModel) and not any(target.dense for target in bundle.schema.targets)
-    bits = BITS if targets.ms is not None else BITS[:2]
+    bits: tuple[str, ...] = BITS if targets.ms is not None else BITS[:2]
     if missing := [name for name in GRAPHS if find_spec(name) is None]:
         say.warning(f"eight bits are left out: {missing[0]} is not installed (pip install 'underlay[onnx]')")
         bits = BITS[:1]

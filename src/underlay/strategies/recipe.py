@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
 from underlay.core import RecipeError, UsageError, nearest
 
@@ -117,14 +116,14 @@ class TrainRecipe(Section):
     @classmethod
     def _the_end_is_reached(cls, keep: str, known: ValidationInfo) -> str:
         if keep == "last" and known.data.get("early_stopping", "auto") not in ("auto", 0):
-            raise PydanticCustomError("end", "early stopping would end it before the last; set train.early_stopping=0")
+            raise ValueError("early stopping would end it before the last; set train.early_stopping=0")
         return keep
 
     @field_validator("average")
     @classmethod
     def _several_are_averaged(cls, average: bool, known: ValidationInfo) -> bool:
         if average and known.data.get("seeds") == 1:
-            raise PydanticCustomError("several", "an average takes train.seeds of 2 or more")
+            raise ValueError("an average takes train.seeds of 2 or more")
         return average
 
 
@@ -276,7 +275,8 @@ def _sentence(recipe: type[Section], problem: Any) -> str:
     ]
     key = ".".join(path)
     if problem["type"] != "extra_forbidden":
-        return f"{key} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+        said = problem["msg"].removeprefix("Value error, ")  # where a check of our own refused it
+        return f"{key} is {problem['input']!r}: {said[0].lower()}{said[1:]}"
     section: Any = recipe
     for part in path[:-1]:
         section = section.model_fields[part].annotation

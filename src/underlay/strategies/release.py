@@ -12,9 +12,8 @@ import numpy as np
 
 from underlay.bundle import Answers, Bundle, Contents, Rule, reference_sketch, seal
 from underlay.bundle.machine import installed
-from underlay.core import FollowedModality, Modality, Target, joined
+from underlay.core import Beside, FollowedModality, Modality, Target, joined
 from underlay.core.durable import write_file
-from underlay.data import Beside
 from underlay.evaluate import (
     Baseline,
     DataFacts,
