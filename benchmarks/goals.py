@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-LESS = ("seconds", "milliseconds", "points", "megabytes")
+LESS = ("seconds", "milliseconds", "points", "megabytes", "part")
 """Units of which less is better."""
 
 
@@ -16,8 +16,8 @@ class Goal(NamedTuple):
         value: Its name in their values.
         floor: Must.
         goal: What we aim to claim.
-        unit: `share`, `times`, `rate` a second; or `seconds`, `milliseconds`, `points` or `megabytes`, of
-            which less is better.
+        unit: `share`, `times`, `rate` a second; or `seconds`, `milliseconds`, `points`, `megabytes` or
+            `part`, of which less is better.
     """
 
     row: str
@@ -67,6 +67,9 @@ GOALS = (
             Goal("P13", f"int8, {scheme}: size of the bundle", f"P13-{scheme}", "megabytes", 25.0, 23.0, "megabytes"),
         )
     ),
+    Goal("P13", "a chain of steps: accuracy lost", "P13-chain", "lost", 1.0, 1.0, "points"),
+    Goal("P13", "the same: rows/s over the bundle it came from", "P13-chain", "gain_over_bundle", 4.0, 4.0, "times"),
+    Goal("P13", "the same: bytes over the bundle it came from", "P13-chain", "share_of_bytes", 0.25, 0.25, "part"),
     *(
         goal
         for name, what in (

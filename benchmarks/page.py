@@ -96,6 +96,7 @@ def write(goal: Goal, value: float) -> str:
     """
     return {
         "share": f"{value:.3f}",
+        "part": f"{value:.3f}",
         "times": f"{value:.2f}x",
         "seconds": f"{value:.1f} s",
         "milliseconds": f"{value:.2f} ms",

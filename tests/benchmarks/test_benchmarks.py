@@ -82,6 +82,7 @@ def test_every_experiment_has_its_recipe_and_every_goal_a_known_benchmark():
         *serving.BENCHMARKS,
         *small_rivals.TASKS,
         *memory.TASKS,
+        "P13-chain",
         "P1-short",
         "P1-256",
         "P12",
