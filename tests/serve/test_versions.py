@@ -1,13 +1,15 @@
 """Several models and versions behind one server: who answers, who listens unheard, and what no change ever loses."""
 
+import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import httpx
 import pytest
@@ -437,3 +439,16 @@ def test_a_change_that_cannot_be_kept_is_not_made_but_a_stop_is(odds, tmp_path):
         assert server.admin("POST", "/start", {}).status_code == 200
         assert said(server.post("/predict", QUIET)) == ("1", "quiet")
         assert [one["version"] for one in server.admin("GET", "/models/moods").json()["versions"]] == ["1", "2"]
+
+
+def test_a_change_that_the_state_refuses_is_not_made_by_a_restart_either(odds, tmp_path):
+    folder = tmp_path / "state"
+    with several(odds, tmp_path, "--state", str(folder)) as server:
+        point(server, "prod", "2")
+        before = json.loads((folder / "aliases.json").read_bytes())
+        with closing(sqlite3.connect(folder / "state.sqlite", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            found = server.admin("PUT", "/models/moods/aliases/prod", {"version": "1"})
+            assert (found.status_code, found.json()["error"]["code"]) == (503, "database_busy"), found.text
+        assert said(server.post("/predict", QUIET))[0] == "2"
+        assert json.loads((folder / "aliases.json").read_bytes()) == before

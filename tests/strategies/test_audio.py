@@ -50,7 +50,7 @@ def test_bad_recordings_are_named_and_the_others_are_answered(heard: FineTuned, 
     assert {row: problem.code for row, problem in answers.problems.items()} == {
         1: "not_audio",
         2: "missing_audio",
-        3: "missing_file",
+        3: "file_missing",
     }
     assert answers.predictions["label"][0] == answers.predictions["label"][4] is not None
 

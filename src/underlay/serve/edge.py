@@ -222,7 +222,18 @@ def edge(
     def secured(**given: Any) -> Secured:
         return Secured(bound(**given), certificate=certificate, limits=limits, crowd=crowd, refused=refused)
 
+    secured.bound = bound  # type: ignore[attr-defined]  # whose bodies may become larger
     return cast("type[Edge]", secured)  # uvicorn calls it, whatever it is
+
+
+def allow_bodies(protocol: Any, most: int) -> None:
+    """Let the connections of a listener send larger bodies, those that are open too.
+
+    Args:
+        protocol: That `edge` gave.
+        most: Bytes.
+    """
+    getattr(protocol, "bound", protocol).body_bytes = most
 
 
 def _answer(refusal: Refusal) -> bytes:

@@ -14,6 +14,7 @@ from underlay.serve.entrance import deadline_of, json_response, read_body
 from underlay.serve.limits import Limits
 from underlay.serve.predict import Endpoint, said_of_row
 from underlay.serve.questions import check_count
+from underlay.serve.records import dropping
 from underlay.serve.refusals import Refusal
 from underlay.serve.request_json import parse
 from underlay.serve.served import Answer, Served
@@ -101,10 +102,11 @@ def infer_endpoint(service: Service) -> Endpoint:
             record = await service.records.begin(request, sent, rows, served)
             if record.stored is not None:
                 return json_response(_told(record.stored, body))
-            answers = await service.ask(
-                asked, version, rows, receive=request.receive, deadline=deadline,
-                place=lambda number: f"row {number}",
-            )  # fmt: skip
+            with dropping(record):
+                answers = await service.ask(
+                    asked, version, rows, receive=request.receive, deadline=deadline,
+                    place=lambda number: f"row {number}",
+                )  # fmt: skip
             tensors = tensors_of(answers, served)
             told: dict[str, Any] = {
                 "model_name": asked.model.name,

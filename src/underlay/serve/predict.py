@@ -11,6 +11,7 @@ from starlette.responses import Response
 from underlay.core import Target, are_span_tags, find_spans
 from underlay.serve.entrance import deadline_of, json_response, read_body
 from underlay.serve.questions import Question, read_question
+from underlay.serve.records import dropping
 from underlay.serve.refusals import Refusal
 from underlay.serve.request_json import parse
 from underlay.serve.served import Answer, Said
@@ -40,10 +41,11 @@ def predict_endpoint(service: Service) -> Endpoint:
             record = await service.records.begin(request, sent, question.rows, version.served)
             if record.stored is not None:
                 return json_response(_told(record.stored, question))
-            answers = await service.ask(
-                asked, version, question.rows, receive=request.receive, deadline=deadline,
-                place=lambda number: f"/rows/{number}" if "rows" in body else "/row",
-            )  # fmt: skip
+            with dropping(record):
+                answers = await service.ask(
+                    asked, version, question.rows, receive=request.receive, deadline=deadline,
+                    place=lambda number: f"/rows/{number}" if "rows" in body else "/row",
+                )  # fmt: skip
             targets = version.served.targets
             told: dict[str, Any] = {
                 "model": asked.model.name,

@@ -1,6 +1,7 @@
 """What an endpoint asks of whoever keeps answers, and the one who keeps none."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 from starlette.requests import Request
@@ -44,6 +45,10 @@ class Record(Protocol):
         Raises:
             Refusal: It could not be kept, so it must not be answered.
         """
+        ...
+
+    def drop(self) -> None:
+        """Forget it: nothing will be answered."""
         ...
 
 
@@ -134,6 +139,19 @@ class _Unkept:
         self, answers: Sequence[Answer], outputs: Sequence[Mapping[str, Any]], told: dict[str, Any]
     ) -> dict[str, Any]:
         return told
+
+    def drop(self) -> None:
+        return None
+
+
+@contextmanager
+def dropping(record: Record) -> Iterator[None]:
+    """Forget a record whose rows are not answered: else what was begun for it would pile up behind a refusal."""
+    try:
+        yield
+    except BaseException:
+        record.drop()
+        raise
 
 
 def key_of(request: Request) -> str:

@@ -3,8 +3,9 @@
 import asyncio
 import ctypes
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,8 +74,8 @@ class Releases:
                 model = self.service.models.get(name)
                 if model is not None and Form.of(version.served) != model.form:
                     raise AdminRefusal("other_form")
-                await self._keep(self._kept_with(version))
-                await self.service.records.note(actor, "load", version.served)
+                async with self._keeping(self._kept_with(version)):
+                    await self.service.records.note(actor, "load", version.served)
                 self.service.install(version)
                 version.batcher.start()
         self._say("loaded", name, version.label)
@@ -96,8 +97,8 @@ class Releases:
                 raise AdminRefusal("version_in_use", expected=pointing)
             aliases = model.aliases.without(label)
             left = {other: one for other, one in self._kept_versions(model).items() if other != label}
-            await self._keep(self._kept().with_model(name, KeptModel(aliases, left, model.stopped)))
-            await self.service.records.note(actor, "unload", version.served)
+            async with self._keeping(self._kept().with_model(name, KeptModel(aliases, left, model.stopped))):
+                await self.service.records.note(actor, "unload", version.served)
             model.aliases = aliases
             self.service.uninstall(version)
         return await self._gone(version)
@@ -115,10 +116,10 @@ class Releases:
             model = self.model(name)
             if name == self.service.default:
                 raise AdminRefusal("default_model")
-            await self._keep(self._kept().with_model(name, None))
             versions = list(model.versions.values())
-            for version in versions:
-                await self.service.records.note(actor, "unload", version.served)
+            async with self._keeping(self._kept().with_model(name, None)):
+                for version in versions:
+                    await self.service.records.note(actor, "unload", version.served)
             for version in versions:
                 self.service.uninstall(version)
         del model
@@ -146,9 +147,9 @@ class Releases:
             aliases = changed(model)
             if aliases != model.aliases:
                 kept = KeptModel(aliases, self._kept_versions(model), model.stopped)
-                await self._keep(self._kept().with_model(name, kept))
                 served = model.versions[aliases.prod].served
-                await self.service.records.note(actor, "alias", served, extra=aliases.to_dict())
+                async with self._keeping(self._kept().with_model(name, kept)):
+                    await self.service.records.note(actor, "alias", served, extra=aliases.to_dict())
                 model.aliases = aliases
                 self.service.show_weights(name)
                 self.service.edition += 1
@@ -175,11 +176,13 @@ class Releases:
         async with self._changing:
             kept = self._kept()
             if model is None:
-                await self._keep(replace(kept, stopped=stopped))
+                kept = replace(kept, stopped=stopped)
             else:
-                await self._keep(kept.with_model(model.name, replace(kept.models[model.name], stopped=stopped)))
+                self.model(model.name)  # it may have gone meanwhile
+                kept = kept.with_model(model.name, replace(kept.models[model.name], stopped=stopped))
             served = self.service.served if model is None else model.served
-            await self.service.records.note(actor, "stop_answering" if stopped else "start_answering", served)
+            async with self._keeping(kept):
+                await self.service.records.note(actor, "stop_answering" if stopped else "start_answering", served)
             if model is None:
                 self.service.stopped = stopped
             else:
@@ -268,6 +271,16 @@ class Releases:
             await asyncio.to_thread(write_kept, self._path, kept)
         except ResourceError as error:
             raise AdminRefusal("aliases_unwritten", reason=error.code, retry_after=10.0) from None
+
+    @asynccontextmanager
+    async def _keeping(self, kept: Kept) -> AsyncIterator[None]:
+        """Keep a change; where what follows refuses it, keep that nothing changed, or a restart would make it."""
+        await self._keep(kept)
+        try:
+            yield
+        except BaseException:
+            await self._keep(self._kept())
+            raise
 
     @staticmethod
     def _say(event: str, name: str, label: str) -> None:

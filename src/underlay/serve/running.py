@@ -17,7 +17,7 @@ from underlay.core import ResourceError, UsageError
 from underlay.serve.access import OPEN_SECONDS, Access
 from underlay.serve.allowances import Allowances
 from underlay.serve.app import admin_app, data_app
-from underlay.serve.edge import edge
+from underlay.serve.edge import allow_bodies, edge
 from underlay.serve.entrance import Entrance
 from underlay.serve.kept_aliases import locked
 from underlay.serve.keys import default_path, read_keys
@@ -256,7 +256,7 @@ async def _serve(
         data_app(service, access), service, body_bytes=service.body_bytes, crowd=crowd, certificate=certificate
     )
     # a model that is loaded later may take larger bodies
-    service.on_change = lambda: setattr(public.config.http, "body_bytes", service.body_bytes)
+    service.on_change = lambda: allow_bodies(public.config.http, service.body_bytes)
     releases = Releases(service, aliases)
     private = _listener(admin_app(releases, access), service, body_bytes=ADMIN_BODY, crowd=Crowd(limits))
     watch(

@@ -52,10 +52,10 @@ class Certificate:
             try:
                 seen = self._stamp()
                 if seen != self._seen:
-                    self._seen = seen
                     self.context, self.expires = _loaded(self._certificate, self._key)
+                    self._seen = seen
                     LOG.info("certificate_renewed", extra={"fields": {"expires": int(self.expires)}})
-            except (UsageError, OSError) as error:  # half of a renewal; the other half changes the files again
+            except (UsageError, OSError) as error:  # half of a renewal: looked at again until it is whole
                 LOG.warning("certificate_refused", extra={"fields": {"error": str(error)}})
         return self.context
 

@@ -109,7 +109,11 @@ class Version:
         self.refuse_early()
         self.batcher.admit(count, deadline=deadline)
         try:
-            read = await asyncio.get_running_loop().run_in_executor(readers, self.served.read, rows)
+            reading = asyncio.get_running_loop().run_in_executor(readers, self.served.read, rows)
+            try:
+                read = await asyncio.wait_for(reading, max(0.0, deadline - time.monotonic()))
+            except TimeoutError:
+                raise Refusal("deadline_exceeded") from None
             _refuse_first(read, place)
             waiting = self._rows(rows, cast("list[Mapping[str, Encoded]]", read), deadline)
             self.batcher.submit(waiting)

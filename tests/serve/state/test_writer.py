@@ -11,7 +11,7 @@ from tests.serve.state.faults import Proxy
 
 from underlay.core import UsageError
 from underlay.serve.refusals import Refusal
-from underlay.serve.state import Entry, Store, StoreFailed, place_of, verify_state
+from underlay.serve.state import Entry, Store, StoreFailed, place_of, verify_state, writer
 from underlay.serve.state.tables import AUDIT, PREDICTIONS
 from underlay.serve.state.writer import GROUP, WAITING
 
@@ -234,3 +234,15 @@ def test_a_commit_whose_answer_was_lost_is_found_and_not_done_again(postgresql, 
         kept = [row.id for row in connection.execute(PREDICTIONS.select().order_by(PREDICTIONS.c.seq))]
     assert kept == told
     assert verify_state(place).entries == 4
+
+
+def test_chores_are_done_though_requests_never_pause(state, monkeypatch):
+    monkeypatch.setattr(writer, "BUSY_SECONDS", 0.2)
+    done = []
+    with Store(state.place, serves=True, chores=done.append) as store:
+        until = time.monotonic() + 30
+        while not done and time.monotonic() < until:
+            for one in [store.submit(note) for _ in range(8)]:
+                one.result()
+        assert done
+        assert done[0] is store

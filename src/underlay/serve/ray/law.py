@@ -36,7 +36,7 @@ class Meter:
     ...     now[0] = second
     ...     meter.note(30)
     >>> meter.peak, meter.steady
-    (30.0, 30.0)
+    (30.0, 30)
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -74,6 +74,11 @@ class Record:
         self.journal.declared.add(answered.bundle)
         return done
 
+    def drop(self) -> None:
+        """Nothing will be answered: what has not been redacted yet need not be."""
+        if self.inputs is not None:
+            self.inputs.cancel()
+
     async def _kept(self) -> list[KeptInput]:
         """What may be kept of every row.
 

@@ -33,6 +33,8 @@ WAITING = 2_048
 """Pieces that may wait: several seconds' worth on a slow disk, after which a request has given up anyway."""
 
 IDLE_SECONDS = 1.0
+BUSY_SECONDS = 10.0
+"""Between chores of a writer that is never idle: what has lived its time goes all the same."""
 
 TRIES = 3
 """Of a transaction that another disturbed, or whose connection broke."""
@@ -52,7 +54,7 @@ class Writer:
     Args:
         engine: Connections.
         written: Told the newest entry after every commit, before anybody is told; in the writer's thread.
-        idle: Called after a second without work; in the writer's thread.
+        idle: Called after a second without work, or ten with it; in the writer's thread.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Writer:
         self._jobs: deque[_Job] = deque()
         self._wake = threading.Condition()
         self._closing = False
+        self._chores_due = time.monotonic() + BUSY_SECONDS
         self.failing: StoreFailed | None = None
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
         self._thread.start()
@@ -108,7 +111,8 @@ class Writer:
             try:
                 if jobs:
                     self._commit(jobs)
-                else:
+                if not jobs or time.monotonic() >= self._chores_due:
+                    self._chores_due = time.monotonic() + BUSY_SECONDS
                     self._idle()
             except Exception as error:  # noqa: BLE001 - a chore that breaks must not end the thread
                 log_failure("state_failed", error)
