@@ -5,6 +5,7 @@ import random
 import stat
 import statistics
 import time
+from contextlib import closing
 
 import httpx
 import pytest
@@ -237,6 +238,21 @@ def test_the_command_makes_a_key_with_its_rate_and_quota(tmp_path, underlay):
     for wrong in (["--rate", "many"], ["--daily", "0"], ["--days", "1e9"]):
         assert underlay("keys", "create", "--name", "x", *wrong, "--keys", str(path)).returncode == 2
     assert len(read_keys(path)) == 1
+
+
+def test_an_operator_is_not_stopped_by_a_quota_that_is_spent_or_cannot_be_written(tmp_path):
+    path = tmp_path / "keys.json"
+    text, _ = create(path, name="me", scopes=("predict", "admin"), daily=1)
+    with closing(Allowances(Limits(), Quotas(tmp_path / "usage.json"))) as allowances:
+        access = Access(path, allowances=allowances)
+        access.admit(bearer(text), peer="127.0.0.1", scope="predict")
+        with pytest.raises(Refusal, match="quota_exceeded"):
+            access.admit(bearer(text), peer="127.0.0.1", scope="predict")
+        for _ in range(5):
+            key = access.admit(bearer(text), peer="127.0.0.1", scope="admin")
+            access.give_back(key, "admin")
+        with pytest.raises(Refusal, match="quota_exceeded"):
+            access.admit(bearer(text), peer="127.0.0.1", scope="predict")
 
 
 @pytest.mark.row("A06")

@@ -22,6 +22,9 @@ RELOAD = 0.5
 OPEN_SECONDS = 600.0
 """How long `--open` lasts: enough to try a model, too short to be forgotten in use."""
 
+UNCOUNTED = "admin"
+"""A scope whose requests cost no quota: whoever must stop a model may not be stopped by a number, or by a full disk."""
+
 WINDOW = 60.0
 PEERS = 4_096
 """Addresses whose failures are remembered; the oldest are forgotten first."""
@@ -80,16 +83,21 @@ class Access:
             key = self._admit(headers, peer_of(peer))
             if key is not None and scope not in key.scopes:
                 raise Refusal("scope")
-            if key is not None and self._allowances is not None:
+            if key is not None and scope != UNCOUNTED and self._allowances is not None:
                 self._allowances.take(key)
         except Refusal as refusal:
             self.noted(refusal.code, key, peer)
             raise
         return key
 
-    def give_back(self, key: Key) -> None:
-        """Uncount a request that was not answered through our fault, or had been answered before."""
-        if self._allowances is not None:
+    def give_back(self, key: Key, scope: str) -> None:
+        """Uncount a request that was not answered through our fault, or had been answered before.
+
+        Args:
+            key: That asked.
+            scope: What the request needed.
+        """
+        if scope != UNCOUNTED and self._allowances is not None:
             self._allowances.give_back(key)
 
     def expires(self) -> float:

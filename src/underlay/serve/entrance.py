@@ -90,7 +90,7 @@ class Entrance:
             return
         key = scope.get("underlay.key")
         if key is not None and (status >= 500 or scope.get("underlay.repeated")):
-            self._access.give_back(key)
+            self._access.give_back(key, scope["underlay.scope"])
         route = getattr(scope.get("endpoint"), "__name__", "other")
         self._service.metrics.requests.labels(route, status).inc()
         self._service.metrics.seconds.labels(route).observe(time.monotonic() - started)
@@ -100,6 +100,7 @@ class Entrance:
             peer = scope["client"][0] if scope.get("client") else ""
             first = "/" + scope["path"].lstrip("/").partition("/")[0]
             needed = self._scopes.get(first, self._scope)
+            scope["underlay.scope"] = needed
             scope["underlay.key"] = self._access.admit(scope["headers"], peer=peer, scope=needed)
         await self.router(scope, receive, send)
 
