@@ -133,6 +133,8 @@ def test_the_page_averages_folds_within_seeds_and_gives_a_t_interval():
     assert figure is not None
     assert (figure.value, figure.count) == (pytest.approx(0.92), 3)
     assert figure.high - figure.value == pytest.approx(4.3027 * 0.02 / 3**0.5, rel=1e-3)
+    begun = page.figure([*records, record(value=0.1, seed=3, fold=0)], P8)
+    assert begun == figure  # one fold of two says nothing of its seed yet
 
 
 def test_the_page_counts_the_newest_recipe_and_no_development_run():
