@@ -16,8 +16,8 @@ HEAD = """# Results
 Written by `python -m benchmarks.page` from the `.jsonl` files beside it: one line a measured cell, with the command,
 the machine, the versions, the commit and the date. Recipes stand in `benchmarks/recipes`. Accuracy: the mean over seeds
 (folds averaged first; a seed counts when all its folds are in) with its 95 % t-interval; of a single seed, the interval
-over test rows. Speed: the median over pairs that were measured in turn, with its smallest and largest. Whatever is chosen
-is chosen on validation rows; the test part is read once a seed.
+over test rows. Speed: the median over pairs that were measured in turn, with its smallest and largest. Whatever is
+chosen is chosen on validation rows; the test part is read once a seed.
 
 | id | what | floor | goal | measured | spread | n | |
 |---|---|---:|---:|---:|---|---:|---|
@@ -60,8 +60,8 @@ def figure(records: Sequence[Mapping[str, Any]], goal: Goal) -> Figure | None:
     by_seed: dict[int, list[float]] = {}
     for entry, value in zip(found, values, strict=True):
         by_seed.setdefault(entry["cell"]["seed"], []).append(value)
-    whole = max(map(len, by_seed.values()))
-    means = [mean(group) for group in by_seed.values() if len(group) == whole]  # a seed counts when all its folds are in
+    folds = max(map(len, by_seed.values()))
+    means = [mean(group) for group in by_seed.values() if len(group) == folds]
     if len(means) == 1:
         only = found[0]["values"]
         known = goal.value in ("accuracy", "lost") and len(found) == 1 and "low" in only
