@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from hashlib import sha256
 
 import httpx
 import pytest
@@ -48,6 +49,9 @@ def test_no_input_and_no_key_is_in_a_figure_a_log_or_a_refusal(text_bundle, tmp_
         ask("/predict", {"row": {"text": "a film"}}, **{"x-deadline-ms": said, "user-agent": f"{said}\x1b[31m"})
         ask("/predict", {"row": {"text": "a film"}}, **{"x-request-id": said, "content-type": said})
         ask("/predict", {"row": {"text": "a film"}}, **{"x-request-id": said, "idempotency-key": said})
+        # A refusal for want of time is logged, by a name that the client may have made of anything.
+        hurried = {"x-request-id": CANARIES["phone"], "x-deadline-ms": "1"}
+        assert server.post("/predict", {"row": {"text": "a film"}}, **hurried).status_code in (503, 504)
         given = [{"authorization": f"Bearer {wrong}"}, {"authorization": f"Basic {wrong}"}, {"cookie": wrong}]
         address = f"{server.url}/v2?key={wrong}&said={CANARIES['mail']}"
         refusals.extend(httpx.get(address, headers=headers).text for headers in given)
@@ -60,8 +64,8 @@ def test_no_input_and_no_key_is_in_a_figure_a_log_or_a_refusal(text_bundle, tmp_
         assert len(refusals) > 30
         assert server.stop() == 0
         log = server.log.read_text(encoding="utf-8")
-        for line in log.splitlines():
-            json.loads(line)
+        lines = [json.loads(line) for line in log.splitlines()]
+        assert sha256(CANARIES["phone"].encode()).hexdigest()[:16] in [line.get("request_id") for line in lines]
         for name, canary in CANARIES.items():
             assert canary not in figures + log, name
             for refusal in refusals:

@@ -16,7 +16,7 @@ from underlay.serve.predict import Endpoint, said_of_row
 from underlay.serve.questions import check_count
 from underlay.serve.records import dropping
 from underlay.serve.refusals import Refusal
-from underlay.serve.request_json import parse
+from underlay.serve.request_json import parse_apart
 from underlay.serve.served import Answer, Served
 from underlay.serve.service import Service
 from underlay.serve.tensors import TEXT, answer_names, answer_tensors, column_values
@@ -94,7 +94,7 @@ def infer_endpoint(service: Service) -> Endpoint:
         sent = await read_body(request)
         if len(sent) > service.body_bytes_of(asked.model):
             raise Refusal("body_too_large")
-        body = parse(sent)
+        body = await parse_apart(sent)
         rows = read_inputs(body, asked.model.prod.inputs, files=asked.model.form.files, limits=service.limits)
         with service.answering(asked, rows) as version:
             served = version.served

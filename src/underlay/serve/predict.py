@@ -13,7 +13,7 @@ from underlay.serve.entrance import deadline_of, json_response, read_body
 from underlay.serve.questions import Question, read_question
 from underlay.serve.records import dropping
 from underlay.serve.refusals import Refusal
-from underlay.serve.request_json import parse
+from underlay.serve.request_json import parse_apart
 from underlay.serve.served import Answer, Said
 from underlay.serve.service import Service
 
@@ -34,7 +34,7 @@ def predict_endpoint(service: Service) -> Endpoint:
         sent = await read_body(request)
         if len(sent) > service.body_bytes_of(asked.model):
             raise Refusal("body_too_large")
-        body = parse(sent)
+        body = await parse_apart(sent)
         form = asked.model.form
         question = read_question(body, form.names, files=form.files, limits=service.limits)
         with service.answering(asked, question.rows) as version:
