@@ -127,7 +127,7 @@ async def offer(client: Client, *, rate: float, seconds: float, seed: int = 0) -
     while (due := due + rng.expovariate(rate)) < started + seconds:
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         seen.lag.append(time.monotonic() - due)
-        task = asyncio.create_task(_note(client, due, seen))
+        task = asyncio.create_task(timed(client, due, seen))
         asking.add(task)
         task.add_done_callback(asking.discard)
     if asking:
@@ -136,7 +136,14 @@ async def offer(client: Client, *, rate: float, seconds: float, seed: int = 0) -
     return seen
 
 
-async def _note(client: Client, due: float, seen: Seen) -> None:
+async def timed(client: Client, due: float, seen: Seen) -> None:
+    """Ask once and note what became of it.
+
+    Args:
+        client: That asks.
+        due: When the request was due, of the monotonic clock.
+        seen: What is noted.
+    """
     try:
         status = await client.ask()
     except (OSError, asyncio.IncompleteReadError, ValueError) as error:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from benchmarks.open_loop import Client, Seen, offer
+from benchmarks.open_loop import Client, Seen, offer, timed
 
 
 async def closed_loop(client: Client, *, clients: int, seconds: float) -> Seen:
@@ -35,18 +35,7 @@ async def closed_loop(client: Client, *, clients: int, seconds: float) -> Seen:
 
     async def one() -> None:
         while (began := time.monotonic()) < started + seconds:
-            try:
-                status = await client.ask()
-            except (OSError, asyncio.IncompleteReadError, ValueError) as error:
-                seen.failed.append(type(error).__name__)
-                continue
-            took = time.monotonic() - began
-            if status == 200:
-                seen.seconds.append(took)
-            elif status in (429, 503):
-                seen.refused.append(took)
-            else:
-                seen.failed.append(str(status))
+            await timed(client, began, seen)
 
     await asyncio.gather(*(one() for _ in range(clients)))
     seen.lasted = time.monotonic() - started

@@ -179,9 +179,25 @@ def _sweep(final: Path) -> None:
             os.close(lock)
 
 
+def hold(path: Path) -> int | None:
+    """A handle that holds a lock file until it is closed or its process dies; None where another process holds it.
+
+    Args:
+        path: Made, for its owner alone, if it is not there.
+
+    Raises:
+        ResourceError: It cannot be made.
+    """
+    with resource_errors(path):
+        return _held(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
 def _locked(folder: Path) -> int | None:
     """An open handle that holds the folder's lock until it is closed or its process dies; None where another has it."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    return _held(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+
+
+def _held(handle: int) -> int | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

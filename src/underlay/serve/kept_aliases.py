@@ -1,7 +1,6 @@
 """The file that keeps which versions are loaded and what points where, so that a restart changes nothing."""
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from underlay.core import ResourceError, UsageError
-from underlay.core.durable import resource_errors, write_file
+from underlay.core.durable import hold, resource_errors, write_file
 from underlay.serve.aliases import Aliases
 
 FORMAT = 1
@@ -125,16 +124,14 @@ def locked(path: Path | None) -> Iterator[None]:
         return
     with resource_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = hold(path.with_name(f".{path.name}.lock"))
+    if handle is None:
+        raise UsageError(
+            f"another server keeps its aliases in {path}",
+            "stop it, or name another file with --aliases",
+            code="aliases_locked",
+        )
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(
-                f"another server keeps its aliases in {path}",
-                "stop it, or name another file with --aliases",
-                code="aliases_locked",
-            ) from error
         yield
     finally:
         os.close(handle)

@@ -163,15 +163,16 @@ def learn(
         said = answered[0][1]  # the last validation was the best: these very weights gave it
     else:
         said = sweep(cast("Model", learner), validation, batch_tokens=sweep_tokens)
-    logits = held_out if said is None else said.logits
-    asked = {} if said is None else said.asked
-    return Learned(
-        model,
-        state,
-        {target: values.numpy() for target, values in (logits or {}).items()}
-        | {target: ragged(one.logits) for target, one in asked.items()},
-        {target: ragged(row.long() for row in one.labels) for target, one in asked.items()},
-    )
+    if said is None:
+        return Learned(model, state, {target: values.numpy() for target, values in (held_out or {}).items()})
+    labels = {target: ragged(row.long() for row in one.labels) for target, one in said.asked.items()}
+    return Learned(model, state, logits_of(said), labels)
+
+
+def logits_of(found: Features) -> dict[str, np.ndarray]:
+    """What a sweep said of its rows, by target; of a dense one an array a row."""
+    whole = {target: values.numpy() for target, values in found.logits.items()}
+    return whole | {target: ragged(one.logits) for target, one in found.asked.items()}
 
 
 def _accelerator(precision: str) -> Accelerator:

@@ -7,9 +7,9 @@ from typing import cast
 
 from torch import Tensor
 
-from underlay.core import Model, Schema, ragged
+from underlay.core import Model, Schema
 from underlay.strategies.fixed_heads import nothing_learns_below
-from underlay.strategies.learn import Learned, targets_of
+from underlay.strategies.learn import Learned, logits_of, targets_of
 from underlay.strategies.listening import Say
 from underlay.strategies.recipe import Recipe
 from underlay.strategies.validation import validation_score
@@ -88,10 +88,8 @@ def judged(learned: Learned, *, validation: EncodedRows, schema: Schema) -> Lear
     """What `learned` would be with the weights its model has now."""
     found = sweep(cast("Model", learned.model), validation, batch_tokens=8192)
     score, _ = validation_score(schema, found.logits, targets_of(validation), asked=found.asked)
-    asked = {target: ragged(one.logits) for target, one in found.asked.items()}
     state = replace(learned.state, progress=replace(learned.state.progress, best=score))
-    logits = {target: values.numpy() for target, values in found.logits.items()} | asked
-    return replace(learned, state=state, validation_logits=logits)
+    return replace(learned, state=state, validation_logits=logits_of(found))
 
 
 def average(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

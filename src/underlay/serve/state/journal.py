@@ -16,7 +16,7 @@ from underlay.serve.served import Served
 from underlay.serve.state.bundles import declare, seal_of
 from underlay.serve.state.chain import Entry
 from underlay.serve.state.failing import StoreFailed
-from underlay.serve.state.idempotency import once_of
+from underlay.serve.state.idempotency import Once, once_of
 from underlay.serve.state.kept_input import KeptInput, keep_input
 from underlay.serve.state.record import Record
 from underlay.serve.state.review_rules import ReviewRules
@@ -71,13 +71,27 @@ class Journal:
             Refusal: `idempotency_header`, `idempotency_reused`, or the database does not answer.
         """
         once = once_of(request, key_of(request), body)
-        if once is not None and (stored := await self.read(once.look)) is not None:
-            request.scope["underlay.repeated"] = True  # it costs no quota
+        if (stored := await self.answered_before(request, once)) is not None:
             return Record(self, request, served, once, stored, None)
         loop = asyncio.get_running_loop()
         inputs = loop.run_in_executor(self._threads, self._keep, rows)
         inputs.add_done_callback(_seen)
         return Record(self, request, served, once, None, inputs)
+
+    async def answered_before(self, request: Request, once: Once | None) -> dict[str, Any] | None:
+        """What a request of this name was answered, which then costs no quota; None: it is new, or has no name.
+
+        Args:
+            request: Of the client.
+            once: Its name for itself.
+
+        Raises:
+            Refusal: `idempotency_reused`, or the database does not answer.
+        """
+        stored = None if once is None else await self.read(once.look)
+        if stored is not None:
+            request.scope["underlay.repeated"] = True
+        return stored
 
     async def durably(self, work: Callable[[Transaction], T], *, deadline: float | None = None) -> T:
         """What a piece of work gives, once it is on disk.

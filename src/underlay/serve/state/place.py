@@ -1,6 +1,5 @@
 """Where a state lies: a folder with a SQLite file, or a database of PostgreSQL; and where its checkpoints go."""
 
-import fcntl
 import os
 import re
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from underlay.core import ResourceError, UsageError
-from underlay.core.durable import resource_errors
+from underlay.core.durable import hold, resource_errors
 
 FILE = "state.sqlite"
 LOCK = "lock"
@@ -116,15 +115,11 @@ def lock_folder(folder: Path) -> int:
     Raises:
         UsageError: `state_locked`: another server has it.
     """
-    with resource_errors(folder / LOCK):
-        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
+    handle = hold(folder / LOCK)
+    if handle is None:
         raise UsageError(
             f"another server uses the state in {folder}",
             "stop it, name another folder, or keep the state of several servers in PostgreSQL",
             code="state_locked",
-        ) from error
+        )
     return handle

@@ -12,7 +12,7 @@ from underlay.serve.entrance import json_response, read_body
 from underlay.serve.predict import Endpoint
 from underlay.serve.records import key_of
 from underlay.serve.refusals import Refusal
-from underlay.serve.request_json import parse
+from underlay.serve.request_json import parse_apart
 from underlay.serve.state.idempotency import once_of
 from underlay.serve.state.reviews import Decision, give_back, lease, list_items
 
@@ -49,7 +49,7 @@ def lease_endpoint(journal: "Journal") -> Endpoint:
     """`POST /review/lease`: one item for ten minutes."""
 
     async def review_lease(request: Request) -> Response:
-        body = _read(parse(await read_body(request)), {"item": str}, needed=())
+        body = _read(await parse_apart(await read_body(request)), {"item": str}, needed=())
         holder, item, eyes = key_of(request), body.get("item"), journal.reviews.four_eyes
         return json_response(await journal.durably(lambda one: lease(one, holder=holder, item=item, four_eyes=eyes)))
 
@@ -61,11 +61,12 @@ def decide_endpoint(journal: "Journal") -> Endpoint:
 
     async def review_decide(request: Request) -> Response:
         sent = await read_body(request)
-        body = _read(parse(sent), {"item": str, "version": int, "labels": dict}, needed=("item", "version", "labels"))
+        body = _read(
+            await parse_apart(sent), {"item": str, "version": int, "labels": dict}, needed=("item", "version", "labels")
+        )
         decision = Decision(body["item"], body["version"], body["labels"], key_of(request))
         once, eyes = once_of(request, decision.key, sent), journal.reviews.four_eyes
-        if once is not None and (stored := await journal.read(once.look)) is not None:
-            request.scope["underlay.repeated"] = True  # it costs no quota
+        if (stored := await journal.answered_before(request, once)) is not None:
             return json_response(stored)
         return json_response(await journal.durably(lambda one: decision.write(one, once=once, four_eyes=eyes)))
 
@@ -76,7 +77,7 @@ def release_endpoint(journal: "Journal") -> Endpoint:
     """`POST /review/release`."""
 
     async def review_release(request: Request) -> Response:
-        body = _read(parse(await read_body(request)), {"item": str}, needed=("item",))
+        body = _read(await parse_apart(await read_body(request)), {"item": str}, needed=("item",))
         holder = key_of(request)
         return json_response(await journal.durably(lambda one: give_back(one, holder=holder, item=body["item"])))
 

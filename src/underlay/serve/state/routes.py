@@ -10,7 +10,7 @@ from starlette.routing import Route
 from underlay.serve.entrance import json_response, read_body
 from underlay.serve.predict import Endpoint
 from underlay.serve.records import Described, key_of
-from underlay.serve.request_json import parse
+from underlay.serve.request_json import parse_apart
 from underlay.serve.state.feedback import read_feedback
 from underlay.serve.state.idempotency import once_of
 from underlay.serve.state.review_routes import review_routes
@@ -24,10 +24,9 @@ def feedback_endpoint(journal: "Journal") -> Endpoint:
 
     async def feedback(request: Request) -> Response:
         sent = await read_body(request)
-        said = read_feedback(parse(sent), key_of(request))
+        said = read_feedback(await parse_apart(sent), key_of(request))
         once = once_of(request, said.key, sent)
-        if once is not None and (stored := await journal.read(once.look)) is not None:
-            request.scope["underlay.repeated"] = True  # it costs no quota
+        if (stored := await journal.answered_before(request, once)) is not None:
             return json_response(stored)
         kept = await journal.durably(lambda transaction: said.write(transaction, once=once, judged=journal.judged))
         return json_response(kept)
