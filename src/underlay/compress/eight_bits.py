@@ -120,7 +120,8 @@ def in_eight_bits(
     if asked.static and not shown.given:
         raise UsageError("static eight bits fix the ranges of activations on data", "give it with --data")
     windows = convolutions(model) if asked.static else {}
-    known: dict[str, Product | Table | Convolution] = {**products(model), **tables(model), **windows}
+    matrices = products(model)
+    known: dict[str, Product | Table | Convolution] = {**matrices, **tables(model), **windows}
     stays = _staying(model, static=asked.static)
     if not known:
         raise UsageError(
@@ -131,7 +132,7 @@ def in_eight_bits(
     levels = grids = None
     if asked.static:
         listener(Event("phase", f"fixing ranges on {len(shown.given)} rows", {}))
-        levels = calibrate(model, products(model), shown.alone()) if products(model) else {}
+        levels = calibrate(model, matrices, shown.alone()) if matrices else {}
         grids = fit_grids(model, values_of(windows.values()), shown.alone()) if windows else {}
 
     def make(kept: Collection[str]) -> Any:
@@ -139,10 +140,10 @@ def in_eight_bits(
 
     kept: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
-    if asked.labelled is None:
+    judge = None if asked.labelled is None else Judge.of(shown.bundle, asked.labelled)
+    if judge is None:
         made = make(())
     else:
-        judge = Judge.of(shown.bundle, asked.labelled)
         listener(Event("phase", f"measuring what is lost on {len(judge.labelled)} rows", {}))
         chosen = choose(make, ready, list(known), judge, max_drop=asked.max_drop, listener=listener)
         made, kept, losses = chosen.model, chosen.kept, chosen.losses
@@ -151,7 +152,7 @@ def in_eight_bits(
         listener(Event("note", f"{len(poor)} convolutions miss too much in eight bits and stay in fp32", {}))
         kept = (*kept, *poor)
         made = make(kept)
-        losses = losses if asked.labelled is None else Judge.of(shown.bundle, asked.labelled).losses(ready(made))
+        losses = () if judge is None else judge.losses(ready(made))
         found = compare_operators(model, made, shown.padded())
     require_operators(found)
     return EightBits(

@@ -17,7 +17,7 @@ import numpy as np
 
 from underlay.compress.convolutions import convolutions
 from underlay.compress.levels import Levels
-from underlay.compress.planes import Grid, convolution_nodes, on_levels, values_of
+from underlay.compress.planes import Grid, convolution_nodes, grid_names, on_levels, values_of
 from underlay.compress.products import Product, Table, products, tables
 from underlay.compress.rounding import LARGEST, in_halves, scaled
 
@@ -143,7 +143,7 @@ def _fixed(product: Product, levels: Levels, out: str, added: _Added) -> list[An
     make, name = onnx.helper.make_node, product.name
     divided, entered, weight = _divided(product, levels, added)
     small, scale = scaled(weight, 0)
-    step, zero = _grid(np.float32(levels.step), levels.zero, added)
+    step, zero = grid_names(np.float32(levels.step), levels.zero, added)
     matrix = added.constant(f"{name}/int8", np.ascontiguousarray(small))
     both = added.constant(f"{name}/scale", scale[0] * np.float32(levels.step))
     return [
@@ -196,17 +196,12 @@ def _on_levels(name: str, entered: str, step: np.floating[Any], zero: int, added
     """To levels and back: what lies between a pair of these is computed in eight bits."""
     import onnx
 
-    given = _grid(step, zero, added)
+    given = grid_names(step, zero, added)
     make = onnx.helper.make_node
     return [
         make("QuantizeLinear", [entered, *given], [f"{name}/small"]),
         make("DequantizeLinear", [f"{name}/small", *given], [f"{name}/levels"]),
     ]
-
-
-def _grid(step: np.floating[Any], zero: int, added: _Added) -> list[str]:
-    """Names of step and zero, the same for the same numbers: what is put on levels for several products is put once."""
-    return [added.constant(f"int8/step {step!r}", step), added.constant(f"int8/zero {zero}", np.uint8(zero))]
 
 
 def _matrix(product: Product, weight: np.ndarray, added: _Added) -> Any:

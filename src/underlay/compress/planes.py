@@ -138,7 +138,11 @@ def on_levels(nodes: Sequence[Any], grids: Mapping[str, Grid], added: Any) -> It
         yield node
         for name in wanted:
             grid = grids[name]
-            step = added.constant(f"int8/step {np.float32(grid.step)!r}", np.float32(grid.step))
-            given = [step, added.constant(f"int8/zero {grid.zero}", np.uint8(grid.zero))]
+            given = grid_names(np.float32(grid.step), grid.zero, added)
             yield make("QuantizeLinear", [f"{name}/exact", *given], [f"{name}/small"])
             yield make("DequantizeLinear", [f"{name}/small", *given], [name])
+
+
+def grid_names(step: np.floating[Any], zero: int, added: Any) -> list[str]:
+    """Names of step and zero, the same for the same numbers: what is put on levels for several products is put once."""
+    return [added.constant(f"int8/step {step!r}", step), added.constant(f"int8/zero {zero}", np.uint8(zero))]

@@ -63,8 +63,8 @@ class ColumnRows(Sequence[Any]):
         return list(taken(self.column, self.rows[start:stop]).to_pylist())
 
 
-def column_rows(table: Table, name: str, rows: np.ndarray) -> Sequence[Any]:
-    """Raw values of these rows: a list where they are small, else looked up when they are asked for."""
+def column_rows(table: Table, name: str, rows: np.ndarray | None = None) -> Sequence[Any]:
+    """Raw values of these rows, or all: a list where they are small, else looked up when they are asked for."""
     column = table.column(name)
-    share = len(rows) / max(len(column), 1)
+    share = 1.0 if rows is None else len(rows) / max(len(column), 1)
     return table.values(name, rows) if column.nbytes * share <= SLICE_BYTES else ColumnRows(table, name, rows)

@@ -20,7 +20,7 @@ from underlay.serve.predict import Endpoint
 from underlay.serve.records import key_of
 from underlay.serve.refusals import Refusal
 from underlay.serve.releases import Releases, pointed_to_prod, rolled_back, with_canary, with_shadow
-from underlay.serve.request_json import parse, pointer
+from underlay.serve.request_json import check_object, parse, pointer
 
 
 class Admin:
@@ -204,13 +204,8 @@ async def _read(request: Request, *, known: Sequence[str], needed: Sequence[str]
         Refusal: `wrong_type`, `unknown_field`, `missing_field`, and what a body can be refused for.
     """
     _refuse_keyless(request)
-    body = parse(await read_body(request))
-    if not isinstance(body, dict):
-        raise Refusal("wrong_type", field="", expected="object")
-    if not body.keys() <= set(known):
-        raise Refusal("unknown_field", field="", expected=list(known))
-    if missing := [name for name in needed if name not in body]:
-        raise Refusal("missing_field", field=pointer([missing[0]]), expected=list(needed))
+    body: dict[str, Any] = parse(await read_body(request))
+    check_object(body, known, needed)
     return body
 
 

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 from underlay.serve.admin_refusals import ADMIN_ANSWERS
+from underlay.serve.openapi import object_of
 from underlay.serve.refusals import ANSWERS
 
 _TEXT = {"type": "string"}
@@ -115,24 +116,24 @@ def _schemas() -> dict[str, Any]:
         "ready": _YES,
         "stopped": _YES,
         **aliases,
-        "versions": {"type": "array", "items": _object(loaded)},
+        "versions": {"type": "array", "items": object_of(loaded)},
     }
     error = {"code": _TEXT, "message": _TEXT, "request_id": _TEXT, "field": _TEXT, "expected": {}, "reason": _TEXT}
     weight = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
     return {
-        "Models": _object(
+        "Models": object_of(
             {"default": _TEXT, "stopped": _YES, "models": {"type": "array", "items": _ref("Model")}},
         ),
-        "Model": _object(model),
-        "Load": _object({"bundle": {**_TEXT, "description": "Absolute path."}, "version": _LABEL}, "bundle"),
-        "Loaded": _object({"model": _TEXT, "version": _LABEL, "seal": _TEXT}),
-        "Gone": _object({"model": _TEXT, "version": _LABEL, "answered_all": _YES}, "model", "answered_all"),
-        "Prod": _object({"version": _LABEL, "was": _WAS}, "version"),
-        "Canary": _object({"version": _LABEL, "weight": weight, "was": _WAS}, "version", "weight"),
-        "Aliases": _object({"model": _TEXT, **aliases}),
-        "Nothing": _object({}),
-        "Switched": _object({"model": _LABEL_OR_NONE, "stopped": _YES}),
-        "Error": _object({"error": _object(error, "code", "message", "request_id")}),
+        "Model": object_of(model),
+        "Load": object_of({"bundle": {**_TEXT, "description": "Absolute path."}, "version": _LABEL}, needed=["bundle"]),
+        "Loaded": object_of({"model": _TEXT, "version": _LABEL, "seal": _TEXT}),
+        "Gone": object_of({"model": _TEXT, "version": _LABEL, "answered_all": _YES}, needed=["model", "answered_all"]),
+        "Prod": object_of({"version": _LABEL, "was": _WAS}, needed=["version"]),
+        "Canary": object_of({"version": _LABEL, "weight": weight, "was": _WAS}, needed=["version", "weight"]),
+        "Aliases": object_of({"model": _TEXT, **aliases}),
+        "Nothing": object_of({}),
+        "Switched": object_of({"model": _LABEL_OR_NONE, "stopped": _YES}),
+        "Error": object_of({"error": object_of(error, needed=["code", "message", "request_id"])}),
     }
 
 
@@ -162,15 +163,6 @@ def _operation(
     return {
         "summary": summary,
         "responses": {"200": {"description": "Done", "content": {kind: {"schema": told}}}, **refused},
-    }
-
-
-def _object(properties: Mapping[str, Any], *needed: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(needed or properties),
-        "additionalProperties": False,
     }
 
 

@@ -16,7 +16,7 @@ from underlay.serve.predict import Endpoint, said_of_row
 from underlay.serve.questions import check_count
 from underlay.serve.records import dropping
 from underlay.serve.refusals import Refusal
-from underlay.serve.request_json import parse_apart
+from underlay.serve.request_json import check_object, parse_apart
 from underlay.serve.served import Answer, Served
 from underlay.serve.service import Service
 from underlay.serve.tensors import TEXT, answer_names, answer_tensors, column_values
@@ -58,7 +58,7 @@ def model_endpoint(service: Service) -> Endpoint:
 
     async def model(request: Request) -> Response:
         asked = service.named(request)
-        version = asked.model.prod if asked.pinned is None else asked.model.version(asked.pinned)
+        version = asked.version
         return json_response(
             {
                 "name": asked.model.name,
@@ -146,7 +146,7 @@ def read_inputs(
     Raises:
         Refusal: What is wrong with it.
     """
-    _check_object(body, REQUEST, ("inputs",), "")
+    check_object(body, REQUEST, ("inputs",))
     if not isinstance(body.get("id", ""), str):
         raise Refusal("wrong_type", field="/id", expected="string")
     if not isinstance(body["inputs"], list):
@@ -154,7 +154,7 @@ def read_inputs(
     found: dict[str, list[Any]] = {}
     for number, tensor in enumerate(body["inputs"]):
         place = f"/inputs/{number}"
-        _check_object(tensor, INPUT, ("name", "shape", "datatype", "data"), place)
+        check_object(tensor, INPUT, ("name", "shape", "datatype", "data"), place)
         name = tensor["name"]
         if not isinstance(name, str) or name not in described or name in found:
             raise Refusal("unknown_field", field=f"{place}/name", expected=sorted(described))
@@ -184,7 +184,7 @@ def read_outputs(body: Mapping[str, Any], served: Served) -> list[str]:
         raise Refusal("wrong_type", field="/outputs", expected="array")
     wanted = []
     for number, output in enumerate(outputs):
-        _check_object(output, OUTPUT, ("name",), f"/outputs/{number}")
+        check_object(output, OUTPUT, ("name",), f"/outputs/{number}")
         if output["name"] not in known:
             raise Refusal("unknown_field", field=f"/outputs/{number}/name", expected=known)
         wanted.append(output["name"])
@@ -219,12 +219,3 @@ def _datatype(name: str, target: str, labelled: bool) -> str:
 
 def _shape(name: str, target: Any) -> list[int]:
     return [-1, target.outputs] if name.endswith(".probabilities") else [-1]
-
-
-def _check_object(value: Any, known: Sequence[str], needed: Sequence[str], place: str) -> None:
-    if not isinstance(value, dict):
-        raise Refusal("wrong_type", field=place, expected="object")
-    if not value.keys() <= set(known):
-        raise Refusal("unknown_field", field=place, expected=list(known))
-    if missing := [name for name in needed if name not in value]:
-        raise Refusal("missing_field", field=f"{place}/{missing[0]}", expected=list(needed))

@@ -139,8 +139,8 @@ def _shared() -> dict[str, Any]:
         "offset": {"type": "integer"},
     }
     return {
-        "Error": _object({"error": _object(error, needed=["code", "message", "request_id"])}),
-        "InferError": _object({"error": {"type": "string"}}),
+        "Error": object_of({"error": object_of(error, needed=["code", "message", "request_id"])}),
+        "InferError": object_of({"error": {"type": "string"}}),
         "ServerMetadata": {"type": "object"},
         "ModelMetadata": {"type": "object"},
         "Ready": {"type": "object"},
@@ -152,7 +152,7 @@ def _shared() -> dict[str, Any]:
 def _schemas(model: Model, limits: Limits, end: str) -> dict[str, Any]:
     """What one model is asked and answers; a reference to a schema of its own has `end` behind its name."""
     served, described = model.served, model.prod.inputs
-    answers = _object({target.name: _answer(target) for target in served.targets})
+    answers = object_of({target.name: _answer(target) for target in served.targets})
     one = {"$ref": f"#/components/schemas/Row{end}"}
     asked = {
         "row": one,
@@ -162,9 +162,9 @@ def _schemas(model: Model, limits: Limits, end: str) -> dict[str, Any]:
     }
     posted = {"name": {"type": "string"}, "parameters": {"type": "object"}}
     return {
-        "Row": _object({name: _value(column, name in model.form.files) for name, column in described.items()}),
-        "Question": {**_object(asked, needed=[]), "oneOf": [{"required": ["row"]}, {"required": ["rows"]}]},
-        "Answers": _object(
+        "Row": object_of({name: _value(column, name in model.form.files) for name, column in described.items()}),
+        "Question": {**object_of(asked, needed=[]), "oneOf": [{"required": ["row"]}, {"required": ["rows"]}]},
+        "Answers": object_of(
             {
                 "model": {"const": served.name},
                 "version": {"type": "string"},
@@ -174,26 +174,26 @@ def _schemas(model: Model, limits: Limits, end: str) -> dict[str, Any]:
             },
             needed=["model", "version", "predictions"],
         ),
-        "InferRequest": _object(
+        "InferRequest": object_of(
             {
                 "id": {"type": "string"},
                 "parameters": {"type": "object"},
                 "inputs": {
                     "type": "array",
-                    "items": _object(_TENSOR, needed=[name for name in INPUT if name != "parameters"]),
+                    "items": object_of(_TENSOR, needed=[name for name in INPUT if name != "parameters"]),
                     "description": "One a column: " + json.dumps(list(described.values())),
                 },
-                "outputs": {"type": "array", "items": _object(posted, needed=["name"])},
+                "outputs": {"type": "array", "items": object_of(posted, needed=["name"])},
             },
             needed=["inputs"],
         ),
-        "InferResponse": _object(
+        "InferResponse": object_of(
             {
                 "model_name": {"const": served.name},
                 "model_version": {"type": "string"},
                 "id": {"type": "string"},
                 "parameters": {"type": "object"},
-                "outputs": {"type": "array", "items": _object(_TENSOR, needed=["name", "shape", "datatype", "data"])},
+                "outputs": {"type": "array", "items": object_of(_TENSOR, needed=["name", "shape", "datatype", "data"])},
             },
             needed=["model_name", "outputs"],
         ),
@@ -221,10 +221,10 @@ def _answer(target: Target) -> dict[str, Any]:
     told = {"prediction": label}
     if target.labels:
         told |= {"confidence": {"type": "number", "minimum": 0, "maximum": 1}, "scores": {}, "spans": {"type": "array"}}
-    return _object(told, needed=["prediction"])
+    return object_of(told, needed=["prediction"])
 
 
-def _object(properties: Mapping[str, Any], needed: Sequence[str] | None = None) -> dict[str, Any]:
+def object_of(properties: Mapping[str, Any], needed: Sequence[str] | None = None) -> dict[str, Any]:
     """An object with these properties and no others; all are needed if nothing else is said."""
     required = list(properties) if needed is None else list(needed)
     return {"type": "object", "properties": dict(properties), "required": required, "additionalProperties": False}
@@ -244,7 +244,7 @@ def _got(summary: str, told: str, *, kind: str = JSON) -> dict[str, Any]:
 
 
 def _public(summary: str, name: str) -> dict[str, Any]:
-    told = {JSON: {"schema": _object({name: {"type": "boolean"}})}}
+    told = {JSON: {"schema": object_of({name: {"type": "boolean"}})}}
     found = {"200": {"description": "Yes", "content": told}, "503": {"description": "No", "content": told}}
     return {"summary": summary, "security": [], "responses": found}
 

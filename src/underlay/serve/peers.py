@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections import Counter
+from functools import lru_cache
 from typing import Any
 
 from underlay.serve.limits import Limits
@@ -10,6 +11,7 @@ NETWORK = 64
 """Bits of an IPv6 address that tell one peer from another: the smallest network that a site is given."""
 
 
+@lru_cache(4096)
 def peer_of(address: str) -> str:
     """What the failures and connections of an address are counted under.
 

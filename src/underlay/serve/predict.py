@@ -47,12 +47,13 @@ def predict_endpoint(service: Service) -> Endpoint:
                     place=lambda number: f"/rows/{number}" if "rows" in body else "/row",
                 )  # fmt: skip
             targets = version.served.targets
+            said = [said_of_row(answer, targets, scores=question.scores) for answer in answers]
             told: dict[str, Any] = {
                 "model": asked.model.name,
                 "version": version.label,
-                "predictions": [said_of_row(answer, targets, scores=question.scores) for answer in answers],
+                "predictions": said,
             }
-            kept = [said_of_row(answer, targets, scores=False) for answer in answers]
+            kept = [said_of_row(answer, targets, scores=False) for answer in answers] if question.scores else said
             told = await record.finish(answers, kept, told)
         service.shadow(asked, question.rows, answers)
         return json_response(_told(told, question))

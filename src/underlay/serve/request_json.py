@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from underlay.serve.refusals import Refusal
@@ -78,6 +78,26 @@ async def parse_apart(data: bytes) -> Any:
         Refusal: As `parse`.
     """
     return parse(data) if len(data) <= AT_ONCE else await asyncio.to_thread(parse, data)
+
+
+def check_object(value: Any, known: Collection[str], needed: Sequence[str], place: str = "") -> None:
+    """That a value is an object of these fields.
+
+    Args:
+        value: Parsed.
+        known: Fields it may have.
+        needed: Those it must have.
+        place: JSON pointer to it.
+
+    Raises:
+        Refusal: `wrong_type`, `unknown_field`, `missing_field`.
+    """
+    if not isinstance(value, dict):
+        raise Refusal("wrong_type", field=place, expected="object")
+    if not value.keys() <= set(known):
+        raise Refusal("unknown_field", field=place, expected=list(known))
+    if missing := [name for name in needed if name not in value]:
+        raise Refusal("missing_field", field=f"{place}/{missing[0]}", expected=list(needed))
 
 
 class _Fault(Exception):

@@ -178,10 +178,10 @@ def _recording(service: Service, settings: Settings) -> Iterator[None]:
         head=lambda: journal.store.head.seq,
         failing=lambda: float(journal.store.checkpoint_failing),
     )
-    for version in service.versions():
-        if version is not service.model.prod:
-            journal.started(version.served)
     try:
+        for version in service.versions():
+            if version is not service.model.prod:
+                journal.started(version.served)
         yield
     finally:
         journal.close()

@@ -38,6 +38,11 @@ class Asked:
     pinned: str | None
     name: str | None
 
+    @property
+    def version(self) -> Version:
+        """Whom the address names: the pinned one, or `prod`."""
+        return self.model.prod if self.pinned is None else self.model.version(self.pinned)
+
 
 class Service:
     """The models of a server.
@@ -166,8 +171,7 @@ class Service:
         """
         asked = self.named(request)
         self.refuse_stopped(asked.model)
-        version = asked.model.prod if asked.pinned is None else asked.model.version(asked.pinned)
-        version.refuse_early()
+        asked.version.refuse_early()
         return asked
 
     def named(self, request: Request) -> Asked:

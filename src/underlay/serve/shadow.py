@@ -3,14 +3,14 @@
 import asyncio
 import math
 import time
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from underlay.serve.limits import Limits
 from underlay.serve.refusals import Refusal
 from underlay.serve.served import Answer, log_failure
-from underlay.serve.version import Version
+from underlay.serve.version import Version, stays
 from underlay.serve.version_metrics import AGREED, DIFFERED, DROPPED, FAILED, VersionMetrics
 
 NUMBERS = 1e-3
@@ -57,7 +57,7 @@ class Shadows:
         with version.held():
             try:
                 found = await version.ask(
-                    rows, receive=_stays, deadline=deadline, place=lambda number: "", readers=self._reader
+                    rows, receive=stays, deadline=deadline, place=lambda number: "", readers=self._reader
                 )
             except Refusal as refusal:
                 self._count(version, DROPPED if refusal.code in ("overloaded", "draining") else FAILED, len(told))
@@ -88,8 +88,3 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=NUMBERS, abs_tol=1e-9)
     return bool(one == other)
-
-
-async def _stays() -> MutableMapping[str, Any]:
-    """What says that the sender has left: never, as there is none."""
-    return await asyncio.Future()

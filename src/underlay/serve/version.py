@@ -44,7 +44,11 @@ class Version:
         self._held = 0
         self._free = asyncio.Event()
         self._free.set()
-        self.batcher = Batcher(served.answer, limits=limits, pace=measure(served), observe=observe)
+        self.batcher = self._queue(measure(served), observe)
+
+    def _queue(self, pace: Pace, observe: Callable[[int, float], None]) -> Batcher:
+        """What rows wait in."""
+        return Batcher(self.served.answer, limits=self._limits, pace=pace, observe=observe)
 
     @property
     def label(self) -> str:
@@ -224,6 +228,11 @@ def _seen(everything: "asyncio.Future[Any]") -> None:
     """Take the error of rows that nobody waits for any more; asyncio would log it as one that nobody handled."""
     if not everything.cancelled():
         everything.exception()
+
+
+async def stays() -> MutableMapping[str, Any]:
+    """A `receive` whose sender never leaves: there is none, or somebody else watches it."""
+    return await asyncio.Future()
 
 
 async def _left(receive: Receive) -> None:

@@ -22,6 +22,7 @@ from underlay.strategies.recipe import Recipe
 from underlay.strategies.release import Lineage
 from underlay.strategies.smaller import cut, mended, with_smaller_vocabulary
 from underlay.strategies.students import LAYERS, student_recipe
+from underlay.strategies.teaching import seal_of
 
 STEPS = "made_by"
 """Under this name the provenance of a body says what was done."""
@@ -156,7 +157,7 @@ class Bodies:
                 return
             made = self._step(body, self.candidate(before), most)
             facts = {STEPS: {**self.facts(before), **made.facts}}
-            parent = self.original.manifest.seal if self.original.manifest is not None else ""
+            parent = seal_of(self.original)
             sealed(replace(made.measured, lineage=Lineage(parent, facts, "")), self.path(body))
         finally:
             torch.set_num_threads(threads)  # training may have used others, and times are compared
@@ -198,7 +199,7 @@ class Bodies:
         if most is not None and count > most:
             raise TooLarge(count)
         # An interrupted training goes on from its checkpoint: what was cut is the same again.
-        return mended(smaller, before, folder=self.folder / f"{folder_of(body)}.run")
+        return mended(smaller, folder=self.folder / f"{folder_of(body)}.run")
 
 
 def folder_of(chain: Chain) -> str:

@@ -17,7 +17,7 @@ from underlay.strategies import prepare
 from underlay.strategies.assembly import JOINT, Assembly, Branch
 from underlay.strategies.checks import check_data
 from underlay.strategies.known_rows import HELD
-from underlay.strategies.learn import Learned
+from underlay.strategies.learn import Learned, logits_of
 from underlay.strategies.listening import Say
 from underlay.strategies.prepared import Prepared
 from underlay.strategies.recipe import Recipe
@@ -119,8 +119,7 @@ def answered(model: SignalModel | FusedModel, rows: EncodedRows, *, like: Learne
     return Learned(
         model,
         RunState(like.state.progress, {}, {}),
-        {target: values.numpy() for target, values in found.logits.items()}
-        | {target: ragged(one.logits) for target, one in found.asked.items()},
+        logits_of(found),
         {target: ragged(row.long() for row in one.labels) for target, one in found.asked.items()},
     )
 

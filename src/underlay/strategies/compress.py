@@ -23,6 +23,7 @@ from underlay.strategies.release import Lineage, release
 from underlay.strategies.run_folder import RunFolder
 from underlay.strategies.smaller import pruned, with_smaller_vocabulary
 from underlay.strategies.sparsified import sparsified
+from underlay.strategies.teaching import seal_of
 from underlay.strategies.trial import Trial, Tried
 
 
@@ -193,7 +194,7 @@ def _in_eight_bits(candidate: Candidate, trial: Trial, place: Path, *, static: b
 
 def _lineage(original: Bundle, trial: Trial) -> Lineage:
     kept = [step for step in trial.steps if step.kept]
-    seal = original.manifest.seal if original.manifest is not None else ""
+    seal = seal_of(original)
     lost = "; ".join(
         f"{step.name} ({', '.join(f'{one.points:+.2f} points of {one.metric}' for one in step.losses)})"
         for step in kept

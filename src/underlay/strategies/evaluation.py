@@ -75,8 +75,7 @@ def evaluate(
         opened = open_table(source, cache=Path(cache))
         table = gathered_as(opened, bundle.provenance.get("recipe", {})).with_files(bundle.file_columns)
         table, truths = truths_of(bundle, table)
-        every = np.arange(len(table))
-        columns = {column.name: column_rows(table, column.name, every) for column in bundle.schema.columns}
+        columns = {column.name: column_rows(table, column.name) for column in bundle.schema.columns}
         by = {name: table.values(name) for name in slice_by}
         answers = said_of(bundle, columns, truths, progress=progress)
         slipped = _slipped(bundle, answers, truths)

@@ -25,6 +25,7 @@ from underlay.strategies.read_again import read_again, sources_of
 from underlay.strategies.release import Lineage, release
 from underlay.strategies.run_folder import RunFolder
 from underlay.strategies.search_state import RECORDS, Record, SearchState
+from underlay.strategies.teaching import seal_of
 from underlay.train import run_lock
 
 
@@ -200,7 +201,7 @@ def first_that_holds(order: Sequence[Chain], bench: Bench, say: Say) -> tuple[Ch
 def _publish(chosen: Chain, found: Search, bench: Bench, final: RunFolder, *, force: bool) -> Bundle:
     """The chosen one as a bundle with a report of its own."""
     record = bench.state.records[chosen.name]
-    seal = bench.judge.bundle.manifest.seal if bench.judge.bundle.manifest is not None else ""
+    seal = seal_of(bench.judge.bundle)
     losses = [asdict(one) for one in record.contender.lost]
     steps = [{"name": name, "kept": True, "facts": record.facts.get(name, {})} for name in chosen.steps]
     facts = {"compressed": [*steps[:-1], {**steps[-1], "losses": losses}], "targets": asdict(found.targets)}
@@ -219,7 +220,7 @@ def _identity(original: Bundle, unlabelled: Any, cache: Path) -> dict[str, Any]:
     """All that decides what is measured, but for the settings."""
     more = None if unlabelled is None else open_table(unlabelled, cache=cache).digest
     return {
-        "original": original.manifest.seal if original.manifest is not None else "",
+        "original": seal_of(original),
         "unlabelled": more,
         "machine": machine_fingerprint(),
         "cores": cores(),

@@ -68,7 +68,8 @@ def soup(learned: Mapping[int, Learned], *, validation: EncodedRows, schema: Sch
         say: Told which runs are in.
     """
     (first, best), *others = learned.items()
-    weights = {seed: copied(one.model.state_dict()) for seed, one in learned.items()}
+    weights: dict[int, Mapping[str, Tensor]] = {seed: one.model.state_dict() for seed, one in learned.items()}
+    weights[first] = copied(weights[first])  # the other models stay as they are
     taken, kept = [first], best
     for seed, _ in others:
         best.model.load_state_dict(average([weights[one] for one in (*taken, seed)]))

@@ -82,11 +82,15 @@ def pruned(candidate: Candidate, *, ratio: float, units: Sequence[str], folder: 
         UsageError: The model has nothing of the kind, or the ratio is none.
     """
     smaller = cut(candidate, ratio=ratio, units=units)
-    return smaller if ratio == 0 else mended(smaller, candidate, folder=folder)
+    if ratio:
+        return mended(smaller, folder=folder)
+    same = smaller.measured.learned
+    said = answered(same.model, smaller.rows[1], like=same)
+    return Candidate(replace(smaller.measured, learned=said), smaller.rows, smaller.facts)
 
 
 def cut(candidate: Candidate, *, ratio: float, units: Sequence[str]) -> Candidate:
-    """Fewer units, those that stay as they were.
+    """Fewer units, those that stay as they were; what it says of validation rows is not asked yet.
 
     Args:
         candidate: Before.
@@ -106,21 +110,19 @@ def cut(candidate: Candidate, *, ratio: float, units: Sequence[str]) -> Candidat
     was, now = parameters(measured.learned.model), parameters(model)
     measured.say.note(f"{was:,} parameters became {now:,}")
     told = {"ratio": ratio, "units": list(units), "parameters": [was, now]}
-    learned = answered(model, candidate.rows[1], like=measured.learned)
-    changed = replace(measured, config=config, learned=learned)
+    changed = replace(measured, config=config, learned=replace(measured.learned, model=model))
     return Candidate(changed, candidate.rows, {**candidate.facts, "pruning": told})
 
 
-def mended(smaller: Candidate, before: Candidate, *, folder: Path) -> Candidate:
+def mended(smaller: Candidate, *, folder: Path) -> Candidate:
     """What `cut` gave, after a short training.
 
     Args:
         smaller: What `cut` gave.
-        before: What it was given: says what is minimised.
         folder: Of the training's state.
     """
     model = smaller.measured.learned.model
-    objective = objective_of(before.measured)
+    objective = objective_of(smaller.measured)
     learned = recovered(smaller.measured, smaller.rows, model, objective=objective, folder=folder)
     told = {**smaller.facts["pruning"], "steps": learned.state.progress.step}
     changed = replace(smaller.measured, learned=learned)

@@ -18,7 +18,7 @@ from underlay.serve.ray.law import Load, Meter
 from underlay.serve.ray.replica import Source, Told
 from underlay.serve.refusals import Refusal
 from underlay.serve.served import Answer, Served, log_failure
-from underlay.serve.version import Receive, Version, inputs_of, measure, wait_for_outcomes
+from underlay.serve.version import Receive, Version, wait_for_outcomes
 
 if TYPE_CHECKING:
     from ray.serve.handle import DeploymentHandle
@@ -138,20 +138,20 @@ class RemoteVersion(Version):
         observe: Would be told of batches, which are made elsewhere: never called.
     """
 
+    batcher: Replicas
+
     def __init__(
         self, served: Served, *, limits: Limits, deployed: Deployed, observe: Callable[[int, float], None]
     ) -> None:
-        self.served = served
-        self.inputs = inputs_of(served)
-        self.changed = False
-        self._limits = limits
-        self._held = 0
-        self._free = asyncio.Event()
-        self._free.set()
+        self._deployed = deployed
+        super().__init__(served, limits=limits, observe=observe)
+
+    def _queue(self, pace: Pace, observe: Callable[[int, float], None]) -> Replicas:
+        served = self.served
         if served.bundle.path is None:
             raise UsageError(f"{served.name} lies in no folder", "save it first: replicas read it", code="no_folder")
         source = Source(served.name, str(served.bundle.path.resolve()), served.label, served.seal)
-        self.batcher: Replicas = Replicas(source, limits=limits, pace=measure(served), deployed=deployed)
+        return Replicas(source, limits=self._limits, pace=pace, deployed=self._deployed)
 
     def refuse_early(self) -> None:
         """Refuse before anything of a request is read.

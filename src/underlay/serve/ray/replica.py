@@ -1,8 +1,7 @@
 """What runs on a replica: one bundle with its own queue, as on one machine; it hears from fronts what is offered."""
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from underlay.serve.ray.scaling import PEAK, STEADY
 from underlay.serve.refusals import Refusal
 from underlay.serve.served import Answer, Served
 from underlay.serve.service import READERS
-from underlay.serve.version import Version
+from underlay.serve.version import Version, stays
 
 STALE = 15.0
 """Seconds after which a front that was not heard of counts no more: the time that it has for two notes, and some."""
@@ -123,7 +122,7 @@ class Replica:
         with self._version.held():
             try:
                 answers = await self._version.ask(
-                    rows, receive=_stays, deadline=time.monotonic() + seconds, place=str, readers=self._readers
+                    rows, receive=stays, deadline=time.monotonic() + seconds, place=str, readers=self._readers
                 )
             except Refusal as refusal:
                 return Told(refusal, self._row_seconds())
@@ -168,9 +167,3 @@ class Replica:
         now = time.monotonic()
         self._heard = {front: heard for front, heard in self._heard.items() if now - heard[0] < STALE}
         return {front: load for front, (_, load) in self._heard.items()}
-
-
-async def _stays() -> MutableMapping[str, Any]:
-    """What `receive` says of a sender that does not leave: Ray cancels the call instead."""
-    await asyncio.Event().wait()
-    raise AssertionError

@@ -11,14 +11,8 @@ from underlay.serve.state.transaction import Transaction
 
 def declare(transaction: Transaction, served: Served) -> None:
     """See that the state knows a bundle's columns, targets and labels."""
-    seal = seal_of(served)
+    seal = served.seal
     if transaction.first(select(BUNDLES.c.seal).where(BUNDLES.c.seal == seal)) is None:
         schema = json.dumps(served.bundle.schema.to_dict(), ensure_ascii=False)
         files = json.dumps(sorted(served.bundle.file_columns), ensure_ascii=False)
         transaction.add(BUNDLES, seal=seal, model=served.name, schema=schema, files=files)
-
-
-def seal_of(served: Served) -> str:
-    """The seal of what is served."""
-    manifest = served.bundle.manifest
-    return manifest.seal if manifest is not None else "unsealed"

@@ -74,17 +74,19 @@ def erase(store: Store, identity: str, *, actor: str) -> Gone:
         )
     group, number = found.groups()
 
+    def of_it(column: ColumnElement[str]) -> ColumnElement[bool]:
+        return column == identity if number else column.startswith(f"{group}-")
+
     def work(transaction: Transaction) -> Gone:
-        chosen = PREDICTIONS.c.id == identity if number else PREDICTIONS.c.id.startswith(f"{group}-")
+        chosen = of_it(PREDICTIONS.c.id)
         entries = select(PREDICTIONS.c.seq).where(chosen)
-        said = FEEDBACK.c.prediction == identity if number else FEEDBACK.c.prediction.startswith(f"{group}-")
+        said = of_it(FEEDBACK.c.prediction)
         answers = transaction.change(delete(IDEMPOTENCY).where(IDEMPOTENCY.c.seq.in_(entries)))
         answers += transaction.change(
             delete(IDEMPOTENCY).where(IDEMPOTENCY.c.seq.in_(select(FEEDBACK.c.seq).where(said)))
         )
         labels = transaction.change(delete(FEEDBACK).where(said))
-        waits = REVIEWS.c.prediction == identity if number else REVIEWS.c.prediction.startswith(f"{group}-")
-        transaction.change(delete(REVIEWS).where(waits))  # whoever has it leased finds it gone
+        transaction.change(delete(REVIEWS).where(of_it(REVIEWS.c.prediction)))  # whoever has it leased finds it gone
         gone = Gone(transaction.change(delete(PREDICTIONS).where(chosen)), labels, answers)
         transaction.append(Entry(actor, "erase", object=identity, outcome=vars(gone)))
         return gone

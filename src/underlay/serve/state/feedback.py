@@ -1,7 +1,7 @@
 """What people say is right: a label for an answer that was given, kept beside it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from underlay.core import Schema, Target
 from underlay.serve.refusals import Refusal
+from underlay.serve.request_json import check_object
 from underlay.serve.state.canonical import canonical
 from underlay.serve.state.chain import Entry
 from underlay.serve.state.idempotency import Once
@@ -148,13 +149,7 @@ def read_feedback(body: Any, key: str) -> Said:
     Raises:
         Refusal: `wrong_type`, `unknown_field`, `missing_field`.
     """
-    if not isinstance(body, Mapping):
-        raise Refusal("wrong_type", field="", expected="object")
-    if not body.keys() <= set(FIELDS):
-        raise Refusal("unknown_field", field="", expected=list(FIELDS))
-    for name in ("prediction_id", "label"):
-        if name not in body:
-            raise Refusal("missing_field", field=f"/{name}", expected=["prediction_id", "label"])
+    check_object(body, FIELDS, ("prediction_id", "label"))
     for name in ("prediction_id", "target"):
         if not isinstance(body.get(name, ""), str):
             raise Refusal("wrong_type", field=f"/{name}", expected="string")

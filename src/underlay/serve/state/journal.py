@@ -13,7 +13,7 @@ from starlette.routing import Route
 from underlay.serve.records import Described, key_of
 from underlay.serve.refusals import Refusal
 from underlay.serve.served import Served
-from underlay.serve.state.bundles import declare, seal_of
+from underlay.serve.state.bundles import declare
 from underlay.serve.state.chain import Entry
 from underlay.serve.state.failing import StoreFailed
 from underlay.serve.state.idempotency import Once, once_of
@@ -163,10 +163,10 @@ class Journal:
 
         def work(transaction: Transaction) -> None:
             declare(transaction, served)
-            transaction.append(Entry("server", "start", object=served.name, model=seal_of(served)))
+            transaction.append(Entry("server", "start", object=served.name, model=served.seal))
 
         self.store.write(work)
-        self.declared.add(seal_of(served))
+        self.declared.add(served.seal)
 
     async def note(self, actor: str, action: str, served: Served, *, extra: Mapping[str, Any] | None = None) -> None:
         """Tell the chain that an operator changed what is served, before it is so.
@@ -184,10 +184,10 @@ class Journal:
 
         def work(transaction: Transaction) -> None:
             declare(transaction, served)
-            transaction.append(Entry(actor, action, object=served.name, model=seal_of(served), extra=told))
+            transaction.append(Entry(actor, action, object=served.name, model=served.seal, extra=told))
 
         await self.durably(work)
-        self.declared.add(seal_of(served))
+        self.declared.add(served.seal)
 
     def close(self) -> None:
         """Write what waits; nothing is kept afterwards."""

@@ -60,19 +60,20 @@ class Answered:
         """
         if once is not None and (stored := once.look_again(transaction)) is not None:
             return stored
-        ids = [f"{token}-{place}" for token in (token_hex(16),) for place in range(len(self.inputs))]
-        rows = [self._row(place, identity, transaction.now) for place, identity in enumerate(ids)]
+        request = token_hex(16)
+        ids = [f"{request}-{place}" for place in range(len(self.inputs))]
         redaction = rule_set() if any(kept.text is not None for kept in self.inputs) else ""
+        rows = [self._row(place, identity, transaction.now, redaction) for place, identity in enumerate(ids)]
         reasons = self.rules.reasons(self.confidence)
         extra = {"review": {ids[place]: reason for place, reason in reasons.items()}} if reasons else {}
         seq = transaction.append(
             Entry(
                 self.key,
                 "predict",
-                object=ids[0].rpartition("-")[0],
+                object=request,
                 model=self.bundle,
                 rules=redaction,
-                outcome=[_brief(output) for output in self.outputs],
+                outcome=[_brief(output, row["output"]) for output, row in zip(self.outputs, rows, strict=True)],
                 inputs=tuple(kept.hmac for kept in self.inputs),
                 extra=extra | {"rows": [digest_of_row(row) for row in rows]},
             )
@@ -90,7 +91,7 @@ class Answered:
             once.remember(transaction, seq=seq, answer=told)
         return told
 
-    def _row(self, place: int, identity: str, now: int) -> dict[str, Any]:
+    def _row(self, place: int, identity: str, now: int, redaction: str) -> dict[str, Any]:
         kept = self.inputs[place]
         return {
             "id": identity,
@@ -103,7 +104,7 @@ class Answered:
             "input_hmac": kept.hmac,
             "output": canonical(self.outputs[place]),
             "confidence": self.confidence[place],
-            "rules": rule_set() if kept.text is not None else "",
+            "rules": redaction if kept.text is not None else "",
             "salt": kept.salt,
         }
 
@@ -124,6 +125,5 @@ def lowest_confidence(answer: Answer) -> float | None:
     return min(found) if found else None
 
 
-def _brief(output: Mapping[str, Any]) -> Any:
-    text = canonical(output)
+def _brief(output: Mapping[str, Any], text: str) -> Any:
     return dict(output) if len(text) <= LONGEST else {"sha256": sha256(text.encode()).hexdigest()}

@@ -12,7 +12,7 @@ from underlay.serve.entrance import deadline_of
 from underlay.serve.records import key_of
 from underlay.serve.refusals import Refusal
 from underlay.serve.served import Answer, Served
-from underlay.serve.state.bundles import declare, seal_of
+from underlay.serve.state.bundles import declare
 from underlay.serve.state.idempotency import Once
 from underlay.serve.state.kept_input import KeptInput
 from underlay.serve.state.predictions import Answered, lowest_confidence
@@ -57,7 +57,7 @@ class Record:
         """
         answered = Answered(
             self.served.name,
-            seal_of(self.served),
+            self.served.seal,
             key_of(self.request),
             await self._kept(),
             outputs,

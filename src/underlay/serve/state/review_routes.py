@@ -12,7 +12,7 @@ from underlay.serve.entrance import json_response, read_body
 from underlay.serve.predict import Endpoint
 from underlay.serve.records import key_of
 from underlay.serve.refusals import Refusal
-from underlay.serve.request_json import parse_apart
+from underlay.serve.request_json import check_object, parse_apart
 from underlay.serve.state.idempotency import once_of
 from underlay.serve.state.reviews import Decision, give_back, lease, list_items
 
@@ -90,17 +90,11 @@ def _read(body: Any, known: Mapping[str, type], *, needed: tuple[str, ...]) -> d
     Raises:
         Refusal: `wrong_type`, `unknown_field`, `missing_field`.
     """
-    if not isinstance(body, dict):
-        raise Refusal("wrong_type", field="", expected="object")
-    if not body.keys() <= known.keys():
-        raise Refusal("unknown_field", field="", expected=list(known))
-    for name in needed:
-        if name not in body:
-            raise Refusal("missing_field", field=f"/{name}", expected=list(needed))
+    check_object(body, known, needed)
     for name, value in body.items():
         if not isinstance(value, known[name]) or isinstance(value, bool):
             raise Refusal("wrong_type", field=f"/{name}", expected=_TYPES[known[name]])
-    return body
+    return dict(body)
 
 
 _TYPES = {str: "string", int: "integer", dict: "object"}

@@ -37,18 +37,17 @@ def lease(transaction: Transaction, *, holder: str, item: str | None, four_eyes:
     Raises:
         Refusal: `no_item`, `unknown_item`, `item_leased`, `item_decided`, `own_answer`.
     """
-    wanted = select(REVIEWS, *_ANSWER).join(PREDICTIONS, PREDICTIONS.c.id == REVIEWS.c.prediction)
     if item is None:
-        free = wanted.where(REVIEWS.c.decided.is_(None), _free(transaction.now))
+        free = _WANTED.where(REVIEWS.c.decided.is_(None), _free(transaction.now))
         if four_eyes:
             free = free.where(PREDICTIONS.c.key != holder)
         row = transaction.first(free.order_by(PREDICTIONS.c.seq, PREDICTIONS.c.place).limit(1))
     else:
-        row = transaction.first(wanted.where(REVIEWS.c.id == item))
+        row = transaction.first(_WANTED.where(REVIEWS.c.id == item))
     if row is None:
         raise Refusal("no_item") if item is None else Refusal("unknown_item", field="/item")
     _check_free(row, holder, transaction.now, four_eyes=four_eyes)
-    again = row.holder == holder and row.lease_until is not None and row.lease_until > transaction.now
+    again = row.holder == holder and _leased(row, transaction.now)
     version, until = row.version + (not again), transaction.now + LEASE
     transaction.change(
         update(REVIEWS).where(REVIEWS.c.id == row.id).values(holder=holder, lease_until=until, version=version)
@@ -117,15 +116,14 @@ class Decision:
 
     def _held(self, transaction: Transaction, *, four_eyes: bool) -> Row[Any]:
         """The item, if it is still this person's."""
-        wanted = select(REVIEWS, *_ANSWER).join(PREDICTIONS, PREDICTIONS.c.id == REVIEWS.c.prediction)
-        row = transaction.first(wanted.where(REVIEWS.c.id == self.item))
+        row = transaction.first(_WANTED.where(REVIEWS.c.id == self.item))
         if row is None:
             raise Refusal("unknown_item", field="/item")
         if row.decided is not None:
             raise Refusal("item_decided", field="/item")
         if row.version != self.version:
             raise Refusal("stale_version", field="/version")
-        if row.holder != self.key or row.lease_until is None or row.lease_until <= transaction.now:
+        if row.holder != self.key or not _leased(row, transaction.now):
             raise Refusal("lost_lease", field="/item")
         if four_eyes and row.key == self.key:
             raise Refusal("own_answer", field="/item")
@@ -150,7 +148,7 @@ def give_back(transaction: Transaction, *, holder: str, item: str) -> dict[str, 
     row = transaction.first(select(REVIEWS).where(REVIEWS.c.id == item))
     if row is None:
         raise Refusal("unknown_item", field="/item")
-    if row.decided is not None or row.holder != holder or (row.lease_until or 0) <= transaction.now:
+    if row.decided is not None or row.holder != holder or not _leased(row, transaction.now):
         raise Refusal("lost_lease", field="/item")
     transaction.change(update(REVIEWS).where(REVIEWS.c.id == item).values(holder=None, lease_until=None))
     transaction.append(Entry(holder, "release", object=item))
@@ -165,24 +163,22 @@ def list_items(connection: Connection, *, now: int, decided: bool = False) -> li
         now: Microseconds since 1970.
         decided: Which.
     """
-    wanted = select(REVIEWS, *_ANSWER).join(PREDICTIONS, PREDICTIONS.c.id == REVIEWS.c.prediction)
     if decided:
-        wanted = wanted.where(REVIEWS.c.decided.is_not(None)).order_by(REVIEWS.c.decided.desc())
+        wanted = _WANTED.where(REVIEWS.c.decided.is_not(None)).order_by(REVIEWS.c.decided.desc())
     else:
-        wanted = wanted.where(REVIEWS.c.decided.is_(None)).order_by(PREDICTIONS.c.seq, PREDICTIONS.c.place)
+        wanted = _WANTED.where(REVIEWS.c.decided.is_(None)).order_by(PREDICTIONS.c.seq, PREDICTIONS.c.place)
     return [shown(row, now) for row in connection.execute(wanted.limit(LISTED))]
 
 
 def shown(row: Row[Any], now: int) -> dict[str, Any]:
     """An item as a list shows it: nothing of the input or the answer."""
-    leased = row.lease_until is not None and row.lease_until > now
     told = {
         "item": row.id,
         "prediction_id": row.prediction,
         "model": row.model,
         "reason": row.reason,
         "since": iso(row.made),
-        "state": "decided" if row.decided is not None else "leased" if leased else "new",
+        "state": "decided" if row.decided is not None else "leased" if _leased(row, now) else "new",
         "version": row.version,
     }
     if row.decided is not None:
@@ -191,12 +187,17 @@ def shown(row: Row[Any], now: int) -> dict[str, Any]:
 
 
 _ANSWER = tuple(PREDICTIONS.c[name] for name in ("input", "output", "model", "bundle", "key"))
+_WANTED = select(REVIEWS, *_ANSWER).join(PREDICTIONS, PREDICTIONS.c.id == REVIEWS.c.prediction)
+
+
+def _leased(row: Row[Any], now: int) -> bool:
+    return (row.lease_until or 0) > now
 
 
 def _check_free(row: Row[Any], holder: str, now: int, *, four_eyes: bool) -> None:
     if row.decided is not None:
         raise Refusal("item_decided", field="/item")
-    if row.holder not in (None, holder) and (row.lease_until or 0) > now:
+    if row.holder not in (None, holder) and _leased(row, now):
         raise Refusal("item_leased", field="/item")
     if four_eyes and row.key == holder:
         raise Refusal("own_answer", field="/item")

@@ -1,13 +1,13 @@
 """The addresses that there are only where answers are kept."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from underlay.serve.entrance import json_response, read_body
+from underlay.serve.openapi import object_of
 from underlay.serve.predict import Endpoint
 from underlay.serve.records import Described, key_of
 from underlay.serve.request_json import parse_apart
@@ -63,22 +63,13 @@ def described() -> Described:
         },
         got={"/review": ("What waits for a person; `?decided=true` for what was decided", "ReviewItems")},
         schemas={
-            "ReviewLease": {**_object(item), "required": []},
-            "ReviewDecision": _object(decided),
-            "ReviewRelease": _object(item),
+            "ReviewLease": object_of(item, needed=[]),
+            "ReviewDecision": object_of(decided),
+            "ReviewRelease": object_of(item),
             "ReviewItem": {"type": "object"},
             "ReviewDecided": {"type": "object"},
-            "ReviewItems": _object({"items": {"type": "array", "items": {"type": "object"}}}),
-            "Feedback": {**_object(asked), "required": ["prediction_id", "label"]},
-            "FeedbackKept": _object(told),
+            "ReviewItems": object_of({"items": {"type": "array", "items": {"type": "object"}}}),
+            "Feedback": object_of(asked, needed=["prediction_id", "label"]),
+            "FeedbackKept": object_of(told),
         },
     )
-
-
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
-        "additionalProperties": False,
-    }

@@ -32,7 +32,7 @@ class Store:
     which carries `StoreFailed` where the database or its disk did not take it, or the `Refusal` that the piece raised.
     Of a piece that raised nothing is written, if it raised before its first `add`. Reading needs no writer: `reading`.
 
-        with open_store(place_of("kept")) as store:
+        with Store(place_of("kept")) as store:
             store.write(lambda transaction: transaction.append(Entry("command", "note")))
 
     Args:

@@ -75,11 +75,6 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
         self._thread.start()
 
-    @property
-    def waiting(self) -> int:
-        """Pieces that no transaction has taken yet."""
-        return len(self._jobs)
-
     def submit(self, work: Work[T]) -> "Future[T]":
         """Queue a piece of work; its result is there once it is durable.
 
