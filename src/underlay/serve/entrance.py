@@ -163,7 +163,9 @@ def deadline_of(request: Request) -> float:
         return most
     if not re.fullmatch(r"[1-9][0-9]{0,8}", asked, re.ASCII):
         raise Refusal("deadline_header")
-    return min(most, time.monotonic() + int(asked) / 1e3)
+    found = min(most, time.monotonic() + int(asked) / 1e3)
+    request.scope["underlay.deadline"] = found  # whoever asks again gets the same, not as much time anew
+    return found
 
 
 def _logged(scope: Scope) -> str:

@@ -3,9 +3,10 @@
 import asyncio
 import ctypes
 import logging
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,9 @@ from underlay.serve.refusals import Refusal
 from underlay.serve.served import Served
 from underlay.serve.service import Service
 from underlay.serve.version import Version
+
+TRIM_SECONDS = 0.1
+"""After a model is gone; its arrays go with it."""
 
 LOG = logging.getLogger("underlay.serve")
 T = TypeVar("T")
@@ -240,9 +244,15 @@ class Releases:
         answered = await version.leave(self.service.limits.drain_seconds)
         self.service.forget(version)
         self._say("unloaded", version.served.name, version.label)
-        del version
-        asyncio.get_running_loop().call_later(1.0, self.loader.submit, give_memory_back)
+        # Whoever was answered last may hold it a while yet.
+        freed = weakref.finalize(version.served, self._freed, asyncio.get_running_loop(), self.loader)
+        freed.atexit = False
         return answered
+
+    @staticmethod
+    def _freed(loop: asyncio.AbstractEventLoop, loader: ThreadPoolExecutor) -> None:
+        with suppress(RuntimeError):  # the server has ended meanwhile
+            loop.call_soon_threadsafe(loop.call_later, TRIM_SECONDS, loader.submit, give_memory_back)
 
     def _kept(self) -> Kept:
         models = {
