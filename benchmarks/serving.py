@@ -58,9 +58,6 @@ HALVINGS = 6
 ANSWERS = 10_000
 """Of which the 99th percentile is known to about 20 ranks."""
 
-OVER = {"milliseconds": "session_ms", "over_answer": "answer_ms"}
-"""What HTTP's time is compared with."""
-
 CLIENTS = 16
 PEER = ROOT / "build" / "peers" / "litserve" / "bin" / "python"
 

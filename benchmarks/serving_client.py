@@ -14,13 +14,10 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-
-from benchmarks.open_loop import Client, Seen, offer, timed
+from benchmarks.open_loop import Client, Seen, offer, percentile, timed
 
 
 async def closed_loop(client: Client, *, clients: int, seconds: float) -> Seen:
@@ -55,15 +52,6 @@ def requests_of(job: dict[str, Any]) -> list[bytes]:
     return ["\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body for body in bodies]
 
 
-def milliseconds(seconds: Sequence[float], rank: float) -> float | None:
-    """A percentile; None of nothing.
-
-    >>> milliseconds([0.001, 0.002, 0.003], 50)
-    2.0
-    """
-    return round(float(np.percentile(seconds, rank)) * 1e3, 3) if seconds else None
-
-
 async def run(job: dict[str, Any]) -> dict[str, Any]:
     """What one job gave.
 
@@ -86,10 +74,10 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
         "refused": len(seen.refused),
         "failed": sorted(set(seen.failed)),
         "per_second": len(seen.seconds) / seen.lasted,
-        "ms_p50": milliseconds(seen.seconds, 50),
-        "ms_p99": milliseconds(seen.seconds, 99),
-        "ms_max": milliseconds(seen.seconds, 100),
-        "late_ms_p99": milliseconds(seen.lag, 99),
+        "ms_p50": percentile(seen.seconds, 50, 1),
+        "ms_p99": percentile(seen.seconds, 99, 1),
+        "ms_max": percentile(seen.seconds, 100, 1),
+        "late_ms_p99": percentile(seen.lag, 99, 1),
         "client_cores": busy / wall,
     }
 

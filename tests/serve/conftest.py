@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -181,6 +182,13 @@ def serve_odd(odd_bundle: Path, tmp_path: Path) -> Callable[..., Any]:
         return serving(odd_bundle, tmp_path, *options, odd=True, environment=environment)
 
     return start
+
+
+def wait_for(holds: Callable[[], bool], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
 
 
 def free_port() -> int:

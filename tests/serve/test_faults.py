@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from tests.serve.conftest import Server, serving
+from tests.serve.conftest import Server, serving, wait_for
 
 from underlay.bundle import open_bundle
 
@@ -265,10 +265,3 @@ def test_settings_that_make_no_sense_end_the_command(text_bundle, underlay, opti
     done = underlay("serve", str(text_bundle), "--open", "--port", "0", "--admin-port", "0", *options)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
-
-
-def wait_for(holds, seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)

@@ -305,10 +305,7 @@ def test_figures_count_what_happened(server):
     assert grew('underlay_request_seconds_count{route="predict"}') == 3
     assert grew("underlay_batch_rows_sum") == 2
     assert (
-        sum(
-            grew(f'underlay_predictions_total{{label="{name}",model="reviews",target="label"}}')
-            for name in ("red", "green", "blue")
-        )
+        sum(grew(f'underlay_predictions_total{{label="{name}",model="reviews",target="label"}}') for name in COLOURS)
         == 2
     )
     assert grew('underlay_confidence_count{model="reviews",target="label"}') == 2

@@ -13,8 +13,8 @@ from contextlib import closing, contextmanager
 
 import httpx
 import pytest
-from tests.serve.conftest import ODD, Server, serving
-from tests.serve.test_faults import POISON, SLEEP, label, wait_for
+from tests.serve.conftest import ODD, Server, serving, wait_for
+from tests.serve.test_faults import POISON, SLEEP, label
 
 QUIET = {"row": {"text": "quiet 1"}}
 

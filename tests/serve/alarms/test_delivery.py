@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.serve.conftest import serving
+from tests.serve.conftest import free_port, serving
 
 from underlay.serve.alarms import read_watched, rules_of, write
 
@@ -52,12 +51,6 @@ class Receiver:
         return [
             one["status"] for message in self.told for one in message["alerts"] if one["labels"]["alertname"] == alarm
         ]
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def hasten(folder: Path, manager: int, prometheus: int) -> None:

@@ -5,8 +5,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,10 +149,3 @@ def sqlite_state(tmp_path: Path) -> State:
 def postgresql_state(postgresql: PostgreSQL, tmp_path: Path) -> State:
     given, audit = postgresql.url(postgresql.database()), tmp_path / "audit"
     return State(given, place_of(given, audit), ("--audit", str(audit)))
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.serve.state.answers import answered, declare, keep
+from tests.serve.state.conftest import State
 
 from underlay.core import UsageError
 from underlay.serve.state import AuditBroken, Entry, Store, erase, place_of, purge, verify_state
@@ -136,7 +137,7 @@ def test_a_chain_that_is_made_anew_does_not_meet_the_checkpoints(state, tmp_path
     filled(state.place)
     forged = place_of(str(tmp_path / "forged"))
     filled(forged)
-    entries = [tuple(row) for row in rows_of(forged, "SELECT seq, entry, hash FROM audit")]
+    entries = [tuple(row) for row in State("", forged, ()).rows("SELECT seq, entry, hash FROM audit")]
     state.change("DELETE FROM audit", "DELETE FROM predictions")
     with Store(state.place, serves=True):  # only to have a connection of the right kind
         pass
@@ -146,16 +147,6 @@ def test_a_chain_that_is_made_anew_does_not_meet_the_checkpoints(state, tmp_path
         state.change(f"INSERT INTO audit VALUES ({seq}, '{quoted}', '{digest}')")
     with pytest.raises(AuditBroken, match="made anew at or before entry"):
         verify_state(state.place)
-
-
-def rows_of(place, statement):
-    from sqlalchemy import create_engine, text
-
-    engine = create_engine(place.url)
-    with engine.connect() as connection:
-        found = connection.execute(text(statement)).all()
-    engine.dispose()
-    return found
 
 
 @pytest.mark.row("F32")

@@ -11,9 +11,8 @@ import time
 
 import httpx
 import pytest
-from tests.serve.conftest import serving
+from tests.serve.conftest import serving, wait_for
 from tests.serve.state.answers import declare
-from tests.serve.state.conftest import wait_until
 from tests.serve.state.faults import Ledger, Proxy, ask
 
 from underlay.core import UsageError
@@ -46,7 +45,7 @@ def test_what_was_acknowledged_before_kill_9_is_there_once_and_the_rest_can_be_s
     with serving(odd_bundle, scratch, "--state", state.given, *state.options, odd=True) as server:
         ledger = Ledger(server)
         ledger.start()
-        wait_until(lambda: len(ledger.told) > 80)
+        wait_for(lambda: len(ledger.told) > 80)
         server.process.send_signal(signal.SIGKILL)
         server.process.wait(20)
         ledger.stop()
@@ -120,14 +119,14 @@ def test_a_file_that_may_not_grow_refuses_answers_until_it_may(odd_bundle, sqlit
     with serving(odd_bundle, tmp_path, "--state", sqlite_state.given, odd=True) as server:
         ledger = Ledger(server)
         ledger.start(2)
-        wait_until(lambda: len(ledger.told) > 10)
+        wait_for(lambda: len(ledger.told) > 10)
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
-        wait_until(lambda: len(ledger.refused) > 5)
+        wait_for(lambda: len(ledger.refused) > 5)
         assert httpx.get(f"{server.url}/v2/health/ready").status_code == 503
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         before = len(ledger.told)
-        wait_until(lambda: len(ledger.told) > before + 10)
-        wait_until(lambda: httpx.get(f"{server.url}/v2/health/ready").status_code == 200)
+        wait_for(lambda: len(ledger.told) > before + 10)
+        wait_for(lambda: httpx.get(f"{server.url}/v2/health/ready").status_code == 200)
         ledger.stop()
         assert set(ledger.refused) <= {"disk_failed", "disk_full"}
         assert server.stop() == 0
@@ -164,7 +163,7 @@ def test_on_a_full_disk_nothing_is_answered_unkept_and_old_answers_can_be_remove
     with serving(odd_bundle, tmp_path, "--state", given, odd=True) as server:
         ledger = Ledger(server)
         ledger.start(2)
-        wait_until(lambda: len(ledger.told) > 10)
+        wait_for(lambda: len(ledger.told) > 10)
         filler = small_disk / "filler"
         with filler.open("wb", buffering=0) as file:
             try:
@@ -172,7 +171,7 @@ def test_on_a_full_disk_nothing_is_answered_unkept_and_old_answers_can_be_remove
                     pass
             except OSError:
                 pass
-        wait_until(lambda: len(ledger.refused) > 5)
+        wait_for(lambda: len(ledger.refused) > 5)
         assert set(ledger.refused) <= {"disk_full", "disk_failed"}
         assert "disk_full" in ledger.refused
         assert httpx.get(f"{server.url}/v2/health/ready").status_code == 503
@@ -181,9 +180,9 @@ def test_on_a_full_disk_nothing_is_answered_unkept_and_old_answers_can_be_remove
         done = underlay("state", "purge", given, "--older-than", "0.0000001d")
         assert done.returncode == 0, done.stderr
         assert "removed" in done.stdout
-        wait_until(lambda: len(ledger.told) > told + 10)  # what the ballast held is room for new answers
+        wait_for(lambda: len(ledger.told) > told + 10)  # what the ballast held is room for new answers
         filler.unlink()
-        wait_until(lambda: httpx.get(f"{server.url}/v2/health/ready").status_code == 200)
+        wait_for(lambda: httpx.get(f"{server.url}/v2/health/ready").status_code == 200)
         ledger.stop()
         assert server.stop() == 0
     kept = {row.id for row in state.rows("SELECT id FROM predictions")}
@@ -236,7 +235,7 @@ def test_while_another_holds_the_database_a_request_waits_no_longer_than_it_may(
             assert time.monotonic() - started < seconds
         holder.execute("ROLLBACK")
         holder.close()
-        wait_until(lambda: server.post("/predict", ROW).status_code == 200)
+        wait_for(lambda: server.post("/predict", ROW).status_code == 200)
         assert server.stop() == 0
     verify_state(sqlite_state.place)
 
@@ -250,20 +249,20 @@ def test_without_its_database_a_server_refuses_soon_and_recovers_by_itself(
     with serving(odd_bundle, tmp_path, "--state", state.given, *state.options, odd=True) as server:
         ledger = Ledger(server)
         ledger.start(2)
-        wait_until(lambda: len(ledger.told) > 10)
+        wait_for(lambda: len(ledger.told) > 10)
         postgresql.stop()
         try:
-            wait_until(lambda: len(ledger.refused) > 5)
+            wait_for(lambda: len(ledger.refused) > 5)
             started = time.monotonic()
             found = server.post("/predict", ROW)
             assert (found.status_code, found.json()["error"]["code"]) == (503, "database_away")
             assert time.monotonic() - started < 4
-            wait_until(lambda: httpx.get(f"{server.url}/v2/health/ready").status_code == 503)
+            wait_for(lambda: httpx.get(f"{server.url}/v2/health/ready").status_code == 503)
         finally:
             postgresql.start()
         before = len(ledger.told)
-        wait_until(lambda: len(ledger.told) > before + 10)
-        wait_until(lambda: httpx.get(f"{server.url}/v2/health/ready").status_code == 200)
+        wait_for(lambda: len(ledger.told) > before + 10)
+        wait_for(lambda: httpx.get(f"{server.url}/v2/health/ready").status_code == 200)
         ledger.stop()
         assert set(ledger.refused) <= {"database_away", "overloaded"}
         assert server.stop() == 0
@@ -281,24 +280,24 @@ def test_a_line_that_breaks_or_falls_silent_during_a_commit_loses_and_doubles_no
         with serving(odd_bundle, tmp_path, "--state", postgresql.url(name, proxy.port), *options, odd=True) as server:
             ledger = Ledger(server)
             ledger.start(2)
-            wait_until(lambda: len(ledger.told) > 10)
+            wait_for(lambda: len(ledger.told) > 10)
             for _ in range(5):
                 cut = []
                 # The answer to a commit never comes: whether it was one is for the server to find out.
                 proxy.cut = lambda data, cut=cut: b"COMMIT" in data and not cut and not cut.append(1)
                 before = len(ledger.told)
-                wait_until(lambda before=before: len(ledger.told) > before + 5)
+                wait_for(lambda before=before: len(ledger.told) > before + 5)
                 assert cut
             proxy.cut = lambda data: False
             proxy.silent.set()
-            wait_until(lambda: len(ledger.refused) > 2)
+            wait_for(lambda: len(ledger.refused) > 2)
             started = time.monotonic()
             assert server.post("/predict", ROW).status_code == 503
             assert time.monotonic() - started < 4
             time.sleep(5)
             proxy.silent.clear()
             before = len(ledger.told)
-            wait_until(lambda: len(ledger.told) > before + 10)
+            wait_for(lambda: len(ledger.told) > before + 10)
             ledger.stop()
             assert server.stop() == 0
     finally:
@@ -323,7 +322,7 @@ def test_a_database_that_may_only_be_read_refuses_answers(postgresql, postgresql
         assert (found.status_code, found.json()["error"]["code"]) == (503, "database_away")
         postgresql.admin(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
         postgresql.admin(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-        wait_until(lambda: server.post("/predict", ROW).status_code == 200)
+        wait_for(lambda: server.post("/predict", ROW).status_code == 200)
         assert server.stop() == 0
     verify_state(state.place)
 
