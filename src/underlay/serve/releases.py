@@ -251,8 +251,14 @@ class Releases:
 
     @staticmethod
     def _freed(loop: asyncio.AbstractEventLoop, loader: ThreadPoolExecutor) -> None:
+        def trim() -> None:
+            loader.submit(give_memory_back)
+
+        def soon() -> None:
+            loop.call_later(TRIM_SECONDS, trim)
+
         with suppress(RuntimeError):  # the server has ended meanwhile
-            loop.call_soon_threadsafe(loop.call_later, TRIM_SECONDS, loader.submit, give_memory_back)
+            loop.call_soon_threadsafe(soon)
 
     def _kept(self) -> Kept:
         models = {
